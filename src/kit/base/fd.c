@@ -1,0 +1,266 @@
+/* See fd.h. */
+#include "kit/base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "kit/base/str.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+enum { READ_STEP = 64 * 1024, PATH_BYTES_MAX = 4096 };
+
+void fd_close(int *fd)
+{
+	int saved = errno;
+	if (*fd >= 0)
+		(void)close(*fd);
+	*fd = -1;
+	errno = saved;
+}
+
+int fd_write_all(int fd, struct view bytes, struct err *err)
+{
+	while (bytes.size) {
+		ssize_t written = write(fd, bytes.data, bytes.size);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return err_sys(err, E_UNAVAILABLE, "write of %zu bytes", bytes.size);
+		bytes = view_of(bytes.data + written, bytes.size - (size_t)written);
+	}
+	return 0;
+}
+
+int fd_read_all(int fd, size_t limit, struct buf *buf, struct err *err)
+{
+	size_t total = 0;
+	for (;;) {
+		TRY(buf_reserve(buf, READ_STEP, err));
+		ssize_t got = read(fd, buf->data + buf->size, READ_STEP);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_sys(err, E_UNAVAILABLE, "read");
+		if (got == 0)
+			return 0;
+		total += (size_t)got;
+		if (total > limit)
+			return err_set(err, E_LIMIT, "expected at most %zu bytes, got more", limit);
+		buf->size += (size_t)got;
+	}
+}
+
+int fd_read_exact(int fd, void *ret_bytes, size_t size, struct err *err)
+{
+	size_t done = 0;
+	while (done < size) {
+		ssize_t got = read(fd, (uint8_t *)ret_bytes + done, size - done);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_sys(err, E_UNAVAILABLE, "read of %zu bytes", size);
+		if (got == 0)
+			return err_set(
+				err, E_UNAVAILABLE, "expected %zu bytes, got %zu", size, done);
+		done += (size_t)got;
+	}
+	return 0;
+}
+
+static int open_failed(const char *path, struct err *err)
+{
+	if (errno == ENOENT)
+		return err_sys(err, E_NOT_FOUND, "open %s", path);
+	if (errno == EXDEV || errno == ELOOP)
+		return err_sys(
+			err, E_DENIED, "open %s: leaves its directory or crosses a link", path);
+	return err_sys(err, E_UNAVAILABLE, "open %s", path);
+}
+
+int fd_open_beneath(
+	int dir_fd, const char *path, int flags, mode_t mode, int *ret_fd, struct err *err)
+{
+	struct open_how how = {
+		.flags = (unsigned)flags | O_CLOEXEC,
+		.mode = mode,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+	long fd = syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
+	if (fd < 0)
+		return open_failed(path, err);
+	*ret_fd = (int)fd;
+	return 0;
+}
+
+int fd_open(const char *path, int flags, mode_t mode, int *ret_fd, struct err *err)
+{
+	int fd = open(path, flags | O_CLOEXEC, mode);
+	if (fd < 0)
+		return open_failed(path, err);
+	*ret_fd = fd;
+	return 0;
+}
+
+int fd_read_file(const char *path, size_t limit, struct buf *buf, struct err *err)
+{
+	auto_close fd = -1;
+	TRY(fd_open(path, O_RDONLY, 0, &fd, err));
+	int status = fd_read_all(fd, limit, buf, err);
+	if (status < 0)
+		err_wrap(err, "%s", path);
+	return status;
+}
+
+static int sync_parent(const char *path, struct err *err)
+{
+	char parent[PATH_BYTES_MAX];
+	auto_close fd = -1;
+	TRY(str_format(parent, sizeof(parent), err, "%s", path));
+	char *slash = strrchr(parent, '/');
+	if (slash)
+		slash[slash == parent] = 0;
+	TRY(fd_open(slash ? parent : ".", O_RDONLY | O_DIRECTORY, 0, &fd, err));
+	if (fsync(fd) < 0)
+		return err_sys(err, E_UNAVAILABLE, "fsync of the directory of %s", path);
+	return 0;
+}
+
+int fd_write_file_atomic(const char *path, struct view bytes, mode_t mode, struct err *err)
+{
+	char temporary[PATH_BYTES_MAX];
+	auto_close fd = -1;
+	TRY(str_format(temporary, sizeof(temporary), err, "%s.tmp", path));
+	TRY(fd_open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode, &fd, err));
+	TRY(fd_write_all(fd, bytes, err));
+	if (fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(temporary, path) < 0)
+		return err_sys(err, E_UNAVAILABLE, "write %s", path);
+	return sync_parent(path, err);
+}
+
+int fd_memfd(const char *name, int *ret_fd, struct err *err)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return err_sys(err, E_UNAVAILABLE, "memfd_create %s", name);
+	*ret_fd = fd;
+	return 0;
+}
+
+int fd_wipe(int fd, struct err *err)
+{
+	static const uint8_t zeros[READ_STEP];
+	struct stat status;
+	if (fstat(fd, &status) < 0)
+		return err_sys(err, E_UNAVAILABLE, "fstat before wiping");
+	for (off_t at = 0; at < status.st_size; at += READ_STEP) {
+		size_t size = (size_t)MIN(status.st_size - at, (off_t)READ_STEP);
+		if (pwrite(fd, zeros, size, at) != (ssize_t)size)
+			return err_sys(err, E_UNAVAILABLE, "wiping at offset %lld", (long long)at);
+	}
+	if (ftruncate(fd, 0) < 0)
+		return err_sys(err, E_UNAVAILABLE, "truncating after wiping");
+	return 0;
+}
+
+union fd_control {
+	struct cmsghdr header;
+	uint8_t bytes[CMSG_SPACE(sizeof(int) * FD_PASS_MAX)];
+};
+
+int fd_send(int socket, struct view message, const int *fds, size_t fd_count, struct err *err)
+{
+	union fd_control control = {};
+	struct iovec part = { (void *)(uintptr_t)message.data, message.size };
+	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1 };
+	if (fd_count > FD_PASS_MAX)
+		return err_set(err, E_LIMIT, "%zu descriptors in one message, limit %d", fd_count,
+			FD_PASS_MAX);
+	if (fd_count) {
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
+		memcpy(CMSG_DATA(&control.header), fds, sizeof(int) * fd_count);
+		header.msg_control = &control;
+		header.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
+	}
+	ssize_t sent;
+	do
+		sent = sendmsg(socket, &header, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	if (sent < 0)
+		return err_sys(err, E_UNAVAILABLE, "send of %zu bytes", message.size);
+	if ((size_t)sent <
+		message.size) /* stream sockets: the descriptors went with the first part */
+		return fd_write_all(
+			socket, view_of(message.data + sent, message.size - (size_t)sent), err);
+	return 0;
+}
+
+static size_t collect_fds(struct msghdr *header, int ret_fds[static FD_PASS_MAX])
+{
+	size_t count = 0;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		size_t here = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		here = MIN(here, FD_PASS_MAX - count);
+		memcpy(ret_fds + count, CMSG_DATA(c), here * sizeof(int));
+		count += here;
+	}
+	return count;
+}
+
+int fd_receive(int socket, void *ret_message, size_t size_max, int flags, ssize_t *ret_size,
+	int ret_fds[static FD_PASS_MAX], size_t *ret_fd_count, struct err *err)
+{
+	union fd_control control = {};
+	struct iovec part = { ret_message, size_max };
+	struct msghdr header = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t got;
+	do
+		got = recvmsg(socket, &header, flags | MSG_CMSG_CLOEXEC);
+	while (got < 0 && errno == EINTR);
+	*ret_fd_count = 0;
+	*ret_size = -1;
+	if (got < 0 && errno == EAGAIN)
+		return 0;
+	if (got < 0 && errno == ECONNRESET)
+		got = 0;
+	if (got < 0)
+		return err_sys(err, E_UNAVAILABLE, "receive");
+	size_t count = collect_fds(&header, ret_fds);
+	if (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+		for (size_t i = 0; i < count; i++)
+			fd_close(&ret_fds[i]);
+		return err_set(err, E_LIMIT,
+			"a message was larger than %zu bytes or %d descriptors", size_max,
+			FD_PASS_MAX);
+	}
+	*ret_size = got;
+	*ret_fd_count = count;
+	return 0;
+}
+
+int fd_socketpair(int type, int ret_pair[static 2], struct err *err)
+{
+	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ret_pair) < 0)
+		return err_sys(err, E_UNAVAILABLE, "socketpair");
+	return 0;
+}
