@@ -1,0 +1,155 @@
+/* See sign.h. */
+#include "kit/crypto/sign.h"
+
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include "kit/base/mem.h"
+#include "kit/codec/base64.h"
+
+#define PEM_BEGIN "-----BEGIN PUBLIC KEY-----\n"
+#define PEM_END "-----END PUBLIC KEY-----\n"
+
+enum { PEM_LINE = 64 };
+
+struct sign_key {
+	EVP_PKEY *pkey;
+	enum sign_kind kind;
+};
+
+static void pkey_done(EVP_PKEY **pkey)
+{
+	EVP_PKEY_free(*pkey);
+}
+
+static void context_done(EVP_MD_CTX **context)
+{
+	EVP_MD_CTX_free(*context);
+}
+
+static int wrap_key(EVP_PKEY *pkey, enum sign_kind kind, struct sign_key **ret_key, struct err *err)
+{
+	if (!pkey)
+		return err_set(err, E_INTERNAL, "OpenSSL made no key");
+	*ret_key = mem_alloc(1, sizeof(**ret_key));
+	**ret_key = (struct sign_key){ pkey, kind };
+	return 0;
+}
+
+int sign_key_generate(enum sign_kind kind, struct sign_key **ret_key, struct err *err)
+{
+	EVP_PKEY *pkey = kind == SIGN_ED25519 ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")
+					      : EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+	return wrap_key(pkey, kind, ret_key, err);
+}
+
+int sign_key_from_seed(struct view seed, struct sign_key **ret_key, struct err *err)
+{
+	if (seed.size != SIGN_ED25519_SEED_SIZE)
+		return err_set(err, E_INVALID, "an Ed25519 seed has %d bytes, got %zu",
+			SIGN_ED25519_SEED_SIZE, seed.size);
+	return wrap_key(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed.data, seed.size),
+		SIGN_ED25519, ret_key, err);
+}
+
+void sign_key_free(struct sign_key *key)
+{
+	if (!key)
+		return;
+	EVP_PKEY_free(key->pkey);
+	mem_free(key);
+}
+
+int sign_key_spki(const struct sign_key *key, struct buf *buf, struct err *err)
+{
+	unsigned char *der = NULL;
+	int size = i2d_PUBKEY(key->pkey, &der);
+	if (size <= 0)
+		return err_set(err, E_INTERNAL, "OpenSSL could not encode a public key");
+	int status = buf_append(buf, view_of(der, (size_t)size), err);
+	OPENSSL_free(der);
+	return status;
+}
+
+static const EVP_MD *digest_of(enum sign_kind kind)
+{
+	return kind == SIGN_ED25519 ? NULL : EVP_sha256();
+}
+
+int sign_message(const struct sign_key *key, struct view message, struct buf *buf, struct err *err)
+{
+	AUTO(context_done) EVP_MD_CTX *context = EVP_MD_CTX_new();
+	size_t size = SIGN_SIGNATURE_MAX;
+	TRY(buf_reserve(buf, size, err));
+	if (!context ||
+		EVP_DigestSignInit(context, NULL, digest_of(key->kind), NULL, key->pkey) != 1 ||
+		EVP_DigestSign(context, buf->data + buf->size, &size, message.data, message.size) !=
+			1)
+		return err_set(err, E_INTERNAL, "OpenSSL could not sign");
+	buf->size += size;
+	return 0;
+}
+
+static int kind_of(EVP_PKEY *pkey, enum sign_kind *ret_kind)
+{
+	char group[32] = "";
+	if (EVP_PKEY_is_a(pkey, "ED25519")) {
+		*ret_kind = SIGN_ED25519;
+		return 0;
+	}
+	*ret_kind = SIGN_P256;
+	if (EVP_PKEY_is_a(pkey, "EC") &&
+		EVP_PKEY_get_group_name(pkey, group, sizeof(group), NULL) == 1 &&
+		strcmp(group, "prime256v1") == 0)
+		return 0;
+	return E_INVALID;
+}
+
+int sign_verify(struct view spki, struct view message, struct view signature, struct err *err)
+{
+	AUTO(context_done) EVP_MD_CTX *context = EVP_MD_CTX_new();
+	const unsigned char *at = spki.data;
+	enum sign_kind kind;
+	if (spki.size > SIGN_SPKI_MAX)
+		return err_set(err, E_INVALID, "a public key of %zu bytes, limit %d", spki.size,
+			SIGN_SPKI_MAX);
+	AUTO(pkey_done) EVP_PKEY *pkey = d2i_PUBKEY(NULL, &at, (long)spki.size);
+	if (!pkey || at != spki.data + spki.size || kind_of(pkey, &kind) < 0)
+		return err_set(
+			err, E_INVALID, "expected an Ed25519 or P-256 public key (SPKI DER)");
+	if (!context || EVP_DigestVerifyInit(context, NULL, digest_of(kind), NULL, pkey) != 1)
+		return err_set(err, E_INTERNAL, "OpenSSL could not start verifying");
+	if (EVP_DigestVerify(context, signature.data, signature.size, message.data, message.size) !=
+		1)
+		return err_set(err, E_INTEGRITY, "the signature does not hold");
+	return 0;
+}
+
+int sign_spki_to_pem(struct view spki, struct buf *buf, struct err *err)
+{
+	auto_done(buf) text = {};
+	TRY(base64_encode(BASE64_STANDARD, spki, &text, err));
+	TRY(buf_append_string(buf, PEM_BEGIN, err));
+	for (size_t i = 0; i < text.size; i += PEM_LINE) {
+		TRY(buf_append(
+			buf, view_of(text.data + i, MIN((size_t)PEM_LINE, text.size - i)), err));
+		TRY(buf_append_string(buf, "\n", err));
+	}
+	return buf_append_string(buf, PEM_END, err);
+}
+
+int sign_spki_from_pem(struct view pem, struct buf *buf, struct err *err)
+{
+	auto_done(buf) text = {};
+	size_t begin = strlen(PEM_BEGIN), end = strlen(PEM_END);
+	bool is_framed = pem.size >= begin + end && pem.size <= (size_t)4 * SIGN_SPKI_MAX &&
+			 view_equal_string(view_of(pem.data, begin), PEM_BEGIN) &&
+			 view_equal_string(view_of(pem.data + pem.size - end, end), PEM_END);
+	if (!is_framed)
+		return err_set(err, E_INVALID, "expected one PEM block 'PUBLIC KEY'");
+	for (size_t i = begin; i < pem.size - end; i++)
+		if (pem.data[i] != '\n')
+			TRY(buf_append(&text, view_of(pem.data + i, 1), err));
+	return base64_decode(BASE64_STANDARD, buf_view(&text), buf, err);
+}

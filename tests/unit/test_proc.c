@@ -1,0 +1,143 @@
+/* kit/proc: spawning with an exact descriptor table, messages, lockdown. */
+#include "unit.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "kit/base/fd.h"
+#include "kit/base/str.h"
+#include "kit/proc/lockdown.h"
+#include "kit/proc/message.h"
+#include "kit/proc/spawn.h"
+
+static int run_shell(const char *script, const int *fds, size_t count, int out)
+{
+	struct err err;
+	pid_t pid;
+	auto_close pidfd = -1;
+	int code = 0;
+	struct proc_spawn spawn = {
+		.path = "/bin/sh",
+		.argv = (const char *[]){ "sh", "-c", script, NULL },
+		.fds = fds,
+		.fd_count = count,
+		.stdin_fd = -1,
+		.stdout_fd = out,
+		.stderr_fd = -1,
+	};
+	ck_assert_ok(proc_spawn(&spawn, &pid, &pidfd, &err), err);
+	ck_assert_ok(proc_wait(pid, &code, &err), err);
+	return code;
+}
+
+START_TEST(child_has_exactly_its_descriptors)
+{
+	int pair[2];
+	char text[64] = "";
+	ck_assert_int_eq(pipe(pair), 0);
+	ck_assert_int_eq(run_shell("echo hello >&4; ls /proc/self/fd | wc -l; env | wc -l",
+				 (int[]){ 0, pair[1] }, 2, pair[1]),
+		0);
+	ssize_t got = read(pair[0], text, sizeof(text) - 1);
+	ck_assert_int_gt(got, 0);
+	/* 0 1 2 3 4 and the descriptor of the directory itself; PWD alone, set by the shell */
+	ck_assert_msg(str_starts(text, "hello\n6\n"), "%s", text);
+}
+END_TEST
+
+START_TEST(exit_codes_and_signals_are_told_apart)
+{
+	ck_assert_int_eq(run_shell("exit 7", NULL, 0, -1), 7);
+	ck_assert_int_eq(run_shell("kill -9 $$", NULL, 0, -1), 256 + SIGKILL);
+}
+END_TEST
+
+START_TEST(spawn_refuses)
+{
+	struct err err;
+	pid_t pid;
+	int pidfd = -1, fds[PROC_FD_COUNT_MAX + 1] = {};
+	struct proc_spawn spawn = { .path = "/nonexistent/x",
+		.argv = (const char *[]){ "x", NULL },
+		.stdin_fd = -1,
+		.stdout_fd = -1,
+		.stderr_fd = -1 };
+	ck_assert_fails(proc_spawn(&spawn, &pid, &pidfd, &err), E_UNAVAILABLE, err);
+	spawn.fds = fds;
+	spawn.fd_count = PROC_FD_COUNT_MAX + 1;
+	ck_assert_fails(proc_spawn(&spawn, &pid, &pidfd, &err), E_LIMIT, err);
+	char path[512];
+	ck_assert_fails(
+		proc_sibling("no-such-program", path, sizeof(path), &err), E_NOT_FOUND, err);
+}
+END_TEST
+
+START_TEST(messages_keep_borders)
+{
+	struct err err;
+	int pair[2];
+	struct message message;
+	static uint8_t big[MESSAGE_BODY_MAX + 1];
+	ck_assert_ok(fd_socketpair(SOCK_SEQPACKET, pair, &err), err);
+	ck_assert_ok(message_receive(pair[1], MSG_DONTWAIT, &message, &err), err);
+	ck_assert(message.is_nothing);
+	for (size_t size = MESSAGE_BODY_MAX - 1; size <= MESSAGE_BODY_MAX + 1; size++)
+		ck_assert_int_eq(
+			message_send(pair[0], 3, view_of(big, size), (int[]){ 0 }, 1, &err),
+			size > MESSAGE_BODY_MAX ? E_LIMIT : 0);
+	for (size_t size = MESSAGE_BODY_MAX - 1; size <= MESSAGE_BODY_MAX; size++) {
+		ck_assert_ok(message_receive(pair[1], 0, &message, &err), err);
+		ck_assert_uint_eq(message.body.size, size);
+		ck_assert_uint_eq(message.type, 3);
+		ck_assert_uint_eq(message.fd_count, 1);
+		message_done(&message);
+	}
+	ck_assert_ok(fd_send(pair[0], view_string("short"), NULL, 0, &err), err);
+	ck_assert_fails(message_receive(pair[1], 0, &message, &err), E_INVALID, err);
+	ck_assert_ok(fd_send(pair[0], view_string("wrong magic"), NULL, 0, &err), err);
+	ck_assert_fails(message_receive(pair[1], 0, &message, &err), E_INVALID, err);
+	fd_close(&pair[0]);
+	ck_assert_ok(message_receive(pair[1], 0, &message, &err), err);
+	ck_assert(message.is_end);
+}
+END_TEST
+
+START_TEST(hardened_process_is_not_dumpable)
+{
+	struct err err;
+	ck_assert_ok(proc_harden(false, &err), err);
+	ck_assert_int_eq(prctl(PR_GET_DUMPABLE), 0);
+	ck_assert_int_eq(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1);
+}
+END_TEST
+
+START_TEST(filter_ends_the_process)
+{
+	struct err err;
+	static const char *const names[] = { "exit_group", "write" };
+	static const char *const unknown[] = { "no_such_call" };
+	ck_assert_fails(proc_filter(unknown, 1, false, &err), E_INTERNAL, err);
+	ck_assert_ok(proc_filter(names, 2, false, &err), err);
+	(void)getppid();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("proc");
+	TCase *tcase = tcase_create("proc");
+	suite_add_tcase(suite, tcase);
+	tcase_add_test(tcase, child_has_exactly_its_descriptors);
+	tcase_add_test(tcase, exit_codes_and_signals_are_told_apart);
+	tcase_add_test(tcase, spawn_refuses);
+	tcase_add_test(tcase, messages_keep_borders);
+	tcase_add_test(tcase, hardened_process_is_not_dumpable);
+	tcase_add_test_raise_signal(tcase, filter_ends_the_process, SIGSYS);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
