@@ -1,0 +1,25 @@
+/* What verify.c and verify_quote.c share: everything read so far of one certificate. */
+#ifndef RULES_CERT_INTERNAL_H
+#define RULES_CERT_INTERNAL_H
+
+#include "kit/crypto/dsse.h"
+#include "rules/cert/verify.h"
+
+struct cert_state {
+	const struct cert_verify_input *in;
+	struct cert_verification *out;
+	struct dsse envelope;
+	struct json *statement; /* owner of the borrowed members below */
+	const struct json *subjects, *inputs, *outcome, *run, *evidence, *mode, *assurance;
+	struct buf spki;
+	struct buf quote;
+	uint8_t report_data[CERT_REPORT_DATA_SIZE];
+	uint8_t claim_digest[SHA256_SIZE];
+	bool is_hardware_type;   /* by predicateType */
+	bool is_hardware_anchor; /* by the chain of the quote */
+};
+
+/* The checks quote, tcb and measurement; sets is_hardware_anchor and the anchor's label. */
+void cert_check_quote(struct cert_state *state);
+
+#endif

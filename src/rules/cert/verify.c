@@ -1,0 +1,364 @@
+/*
+ * See verify.h. Each check is one small function over struct state; a check whose premise failed
+ * stays not-checked and the verdict is failed anyway.
+ */
+#include "rules/cert/verify.h"
+
+#include "kit/base/str.h"
+#include "kit/codec/base64.h"
+#include "kit/crypto/dsse.h"
+#include "kit/crypto/sign.h"
+#include "rules/cert/internal.h"
+#include "rules/cert/trace.h"
+
+static const struct {
+	const char *name;
+	const char *meaning;
+	bool is_essential;
+} check_rows[CERT_CHECK_COUNT] = {
+	[CERT_CHECK_ENVELOPE] = { "envelope", "a well-formed DSSE envelope with an in-toto payload",
+		true },
+	[CERT_CHECK_STATEMENT] = { "statement",
+		"a canonical statement of a known kind, with nothing unknown in it", true },
+	[CERT_CHECK_SIGNATURE] = { "signature", "signed by the key that the evidence names", true },
+	[CERT_CHECK_ISSUER] = { "issuer", "countersigned by the service key you gave", false },
+	[CERT_CHECK_SUBJECTS] = { "subjects",
+		"inputs, claim and result digests follow from the content", true },
+	[CERT_CHECK_RESULT] = { "result", "the result you hold is the certified one", false },
+	[CERT_CHECK_BINDING] = { "binding",
+		"the evidence speaks about this claim, this run and this key", true },
+	[CERT_CHECK_QUOTE] = { "quote",
+		"the quote is genuine up to an anchor and carries the binding", true },
+	[CERT_CHECK_TCB] = { "tcb", "the platform is neither revoked nor out of date", false },
+	[CERT_CHECK_MEASUREMENT] = { "measurement", "the measured code is the one you expect",
+		false },
+	[CERT_CHECK_TRACE] = { "trace", "the events you hold are all events of the run", false },
+	[CERT_CHECK_TRANSPARENCY] = { "transparency", "the certificate is in a public log", false },
+};
+
+static const char *const result_names[] = {
+	[CERT_PASS] = "pass",
+	[CERT_FAIL] = "fail",
+	[CERT_NOT_CHECKED] = "not-checked",
+};
+
+static const char *const verdict_names[] = {
+	[CERT_VERDICT_FAILED] = "failed",
+	[CERT_VERDICT_SIMULATED] = "simulated",
+	[CERT_VERDICT_HARDWARE] = "hardware",
+};
+
+const char *cert_check_name(enum cert_check check)
+{
+	return check_rows[check].name;
+}
+
+const char *cert_check_meaning(enum cert_check check)
+{
+	return check_rows[check].meaning;
+}
+
+const char *cert_result_name(enum cert_result result)
+{
+	return result_names[result];
+}
+
+const char *cert_verdict_name(enum cert_verdict verdict)
+{
+	return verdict_names[verdict];
+}
+
+static void state_done(struct cert_state *state)
+{
+	dsse_done(&state->envelope);
+	json_free(state->statement);
+	buf_done(&state->spki);
+	buf_done(&state->quote);
+}
+
+/* Record the outcome of one check; on failure the error's text becomes the detail. */
+static int record(struct cert_state *state, enum cert_check check, int status, const char *good,
+	const struct err *err)
+{
+	struct cert_finding *finding = &state->out->checks[check];
+	struct err ignored;
+	finding->result = status < 0 ? CERT_FAIL : CERT_PASS;
+	if (str_format(finding->detail, sizeof(finding->detail), &ignored, "%.190s",
+		    status < 0 ? err->message : good) < 0)
+		finding->detail[0] = 0;
+	return status;
+}
+
+static int check_envelope(struct cert_state *state, struct err *err)
+{
+	TRY(dsse_decode(state->in->envelope, &state->envelope, err));
+	if (!str_equal(state->envelope.payload_type, CERT_PAYLOAD_TYPE))
+		return err_set(err, E_INVALID, "payload type is not " CERT_PAYLOAD_TYPE);
+	cert_id(buf_view(&state->envelope.payload), state->out->id);
+	return 0;
+}
+
+static int match_predicate(struct cert_state *state, const struct json *predicate, struct err *err)
+{
+	return json_match(predicate, "predicate",
+		(struct json_member[]){
+			{ "inputs", JSON_KIND_OBJECT, true, &state->inputs },
+			{ "outcome", JSON_KIND_OBJECT, true, &state->outcome },
+			{ "run", JSON_KIND_OBJECT, true, &state->run },
+			{ "evidence", JSON_KIND_OBJECT, true, &state->evidence },
+		},
+		4, err);
+}
+
+static int match_statement(struct cert_state *state, struct err *err)
+{
+	const struct json *type, *predicate_type, *predicate;
+	TRY(json_match(state->statement, "",
+		(struct json_member[]){
+			{ "_type", JSON_KIND_STRING, true, &type },
+			{ "subject", JSON_KIND_ARRAY, true, &state->subjects },
+			{ "predicateType", JSON_KIND_STRING, true, &predicate_type },
+			{ "predicate", JSON_KIND_OBJECT, true, &predicate },
+		},
+		4, err));
+	if (!str_equal(json_as_string(type), CERT_STATEMENT_TYPE))
+		return err_set(err, E_INVALID, "_type is not " CERT_STATEMENT_TYPE);
+	state->is_hardware_type = str_equal(
+		json_as_string(predicate_type), CERT_PREDICATE_HARDWARE);
+	if (!state->is_hardware_type &&
+		!str_equal(json_as_string(predicate_type), CERT_PREDICATE_SIMULATED))
+		return err_set(err, E_INVALID, "unknown predicateType");
+	return match_predicate(state, predicate, err);
+}
+
+static int check_statement(struct cert_state *state, struct err *err)
+{
+	auto_done(buf) canonical = {};
+	struct view payload = buf_view(&state->envelope.payload);
+	TRY(json_parse(payload, CERT_STATEMENT_MAX, &state->statement, err));
+	TRY(json_encode(state->statement, &canonical, err));
+	if (!view_equal(buf_view(&canonical), payload))
+		return err_set(err, E_INVALID, "the statement is not in canonical form");
+	return match_statement(state, err);
+}
+
+/* The signing key and the quote stand in the evidence member; both are needed before signatures. */
+static int read_evidence(struct cert_state *state, struct err *err)
+{
+	const struct json *tee, *binding, *domain, *spki, *report_data;
+	TRY(json_match(state->evidence, "evidence",
+		(struct json_member[]){
+			{ "tee", JSON_KIND_OBJECT, true, &tee },
+			{ "binding", JSON_KIND_OBJECT, true, &binding },
+		},
+		2, err));
+	TRY(json_match(binding, "evidence.binding",
+		(struct json_member[]){
+			{ "domain", JSON_KIND_STRING, true, &domain },
+			{ "spki", JSON_KIND_STRING, true, &spki },
+			{ "reportData", JSON_KIND_STRING, true, &report_data },
+		},
+		3, err));
+	TRY(json_match(tee, "evidence.tee",
+		(struct json_member[]){
+			{ "mode", JSON_KIND_STRING, true, &state->mode },
+			{ "assurance", JSON_KIND_STRING, true, &state->assurance },
+			{ "provider", JSON_KIND_STRING, true, NULL },
+			{ "format", JSON_KIND_STRING, true, NULL },
+			{ "quote", JSON_KIND_STRING, true, NULL },
+			{ "eventLogDigest", JSON_KIND_ANY, true, NULL },
+		},
+		6, err));
+	if (!str_equal(json_as_string(domain), CERT_BINDING_DOMAIN))
+		return err_set(err, E_INVALID, "binding domain is not " CERT_BINDING_DOMAIN);
+	TRY(hex_decode(json_as_view(report_data), state->report_data, CERT_REPORT_DATA_SIZE, err));
+	TRY(base64_decode(
+		BASE64_STANDARD, json_as_view(json_get(tee, "quote")), &state->quote, err));
+	return base64_decode(BASE64_STANDARD, json_as_view(spki), &state->spki, err);
+}
+
+/* Exactly one signature under the key id of spki, and it holds. */
+static int check_signature_of(struct cert_state *state, struct view spki, struct err *err)
+{
+	char keyid[DSSE_KEYID_SIZE];
+	auto_done(buf) pae = {};
+	dsse_keyid(spki, keyid);
+	TRY(dsse_pae(CERT_PAYLOAD_TYPE, buf_view(&state->envelope.payload), &pae, err));
+	for (size_t i = 0; i < state->envelope.signature_count; i++) {
+		const struct dsse_signature *signature = &state->envelope.signatures[i];
+		if (str_equal(signature->keyid, keyid))
+			return sign_verify(spki, buf_view(&pae),
+				view_of(signature->bytes, signature->size), err);
+	}
+	return err_set(err, E_INTEGRITY, "no signature by key %.16s...", keyid);
+}
+
+static int check_agent_signature(struct cert_state *state, struct err *err)
+{
+	return check_signature_of(state, buf_view(&state->spki), err);
+}
+
+static int check_issuer(struct cert_state *state, struct err *err)
+{
+	return check_signature_of(state, state->in->issuer_spki, err);
+}
+
+static int check_subject(
+	const struct json *subject, const char *name, const char *hex, struct err *err)
+{
+	const struct json *have = json_get(json_get(subject, "digest"), "sha256");
+	if (!view_equal_string(json_as_view(json_get(subject, "name")), name) ||
+		!view_equal_string(json_as_view(have), hex))
+		return err_set(
+			err, E_INTEGRITY, "subject '%s' does not follow from the content", name);
+	return 0;
+}
+
+static int check_subjects(struct cert_state *state, struct err *err)
+{
+	uint8_t inputs_digest[SHA256_SIZE];
+	char hex[CERT_DIGEST_TEXT];
+	const struct json *result = json_get(json_get(state->outcome, "result"), "sha256");
+	TRY(cert_digest_json(state->inputs, inputs_digest, err));
+	TRY(cert_claim_digest(inputs_digest, state->outcome, state->claim_digest, err));
+	if (json_size(state->subjects) != 3 || !json_as_string(result))
+		return err_set(err, E_INVALID, "expected the subjects result, claim and inputs");
+	TRY(check_subject(json_at(state->subjects, 0), "result", json_as_string(result), err));
+	(void)hex_encode(view_of(state->claim_digest, SHA256_SIZE), hex);
+	TRY(check_subject(json_at(state->subjects, 1), "claim", hex, err));
+	(void)hex_encode(view_of(inputs_digest, SHA256_SIZE), hex);
+	return check_subject(json_at(state->subjects, 2), "inputs", hex, err);
+}
+
+static int check_binding(struct cert_state *state, struct err *err)
+{
+	uint8_t expected[CERT_REPORT_DATA_SIZE];
+	TRY(cert_report_data(
+		state->claim_digest, state->run, buf_view(&state->spki), expected, err));
+	if (!view_equal(view_of(expected, sizeof(expected)),
+		    view_of(state->report_data, sizeof(state->report_data))))
+		return err_set(
+			err, E_INTEGRITY, "report data does not follow from claim, run and key");
+	bool says_hardware = view_equal_string(json_as_view(state->assurance), "hardware");
+	if (says_hardware != state->is_hardware_type)
+		return err_set(err, E_INTEGRITY, "assurance and predicateType disagree");
+	return 0;
+}
+
+static int check_result(struct cert_state *state, struct err *err)
+{
+	uint8_t digest[SHA256_SIZE];
+	char hex[CERT_DIGEST_TEXT];
+	hash_bytes(HASH_SHA256, state->in->result, digest);
+	(void)hex_encode(view_of(digest, sizeof(digest)), hex);
+	if (!view_equal_string(
+		    json_as_view(json_get(json_get(state->outcome, "result"), "sha256")), hex))
+		return err_set(err, E_INTEGRITY,
+			"the result given has SHA-256 %s, certified is another", hex);
+	return 0;
+}
+
+static int check_trace(struct cert_state *state, struct err *err)
+{
+	uint8_t root[SHA256_SIZE];
+	const struct json *trace = json_get(state->run, "trace");
+	if (state->in->trace_seed.size != TRACE_SEED_SIZE)
+		return err_set(err, E_INVALID, "a trace seed has %d bytes", TRACE_SEED_SIZE);
+	TRY(hex_decode(json_as_view(json_get(trace, "root")), root, sizeof(root), err));
+	return trace_check(state->in->trace_events, state->in->trace_seed.data, root, err);
+}
+
+static void check_extras(struct cert_state *state)
+{
+	struct err err;
+	if (state->in->issuer_spki.size)
+		(void)record(state, CERT_CHECK_ISSUER, check_issuer(state, &err),
+			"countersigned by the given key", &err);
+	if (state->in->has_result)
+		(void)record(state, CERT_CHECK_RESULT, check_result(state, &err),
+			"the bytes given are the certified result", &err);
+	if (state->in->trace_events)
+		(void)record(state, CERT_CHECK_TRACE, check_trace(state, &err),
+			"all events given, none missing", &err);
+}
+
+/* The chain of essential checks; each needs the one before. */
+static void check_essentials(struct cert_state *state)
+{
+	struct err err;
+	int status = record(state, CERT_CHECK_ENVELOPE, check_envelope(state, &err),
+		"DSSE, " CERT_PAYLOAD_TYPE, &err);
+	if (status < 0)
+		return;
+	status = check_statement(state, &err);
+	if (status == 0)
+		status = read_evidence(state, &err);
+	if (record(state, CERT_CHECK_STATEMENT, status, "canonical, nothing unknown", &err) < 0)
+		return;
+	if (record(state, CERT_CHECK_SIGNATURE, check_agent_signature(state, &err),
+		    "holds under the key in the evidence", &err) < 0)
+		return;
+	if (record(state, CERT_CHECK_SUBJECTS, check_subjects(state, &err),
+		    "inputs, claim and result digests recomputed", &err) < 0)
+		return;
+	if (record(state, CERT_CHECK_BINDING, check_binding(state, &err),
+		    "report data recomputed from claim, run and key", &err) < 0)
+		return;
+	cert_check_quote(state);
+	check_extras(state);
+}
+
+static enum cert_verdict judge(const struct cert_state *state)
+{
+	const struct cert_finding *checks = state->out->checks;
+	for (size_t i = 0; i < CERT_CHECK_COUNT; i++)
+		if (checks[i].result == CERT_FAIL ||
+			(check_rows[i].is_essential && checks[i].result != CERT_PASS))
+			return CERT_VERDICT_FAILED;
+	bool is_hardware = state->is_hardware_type && state->is_hardware_anchor &&
+			   checks[CERT_CHECK_TCB].result == CERT_PASS;
+	return is_hardware ? CERT_VERDICT_HARDWARE : CERT_VERDICT_SIMULATED;
+}
+
+void cert_verify(const struct cert_verify_input *input, struct cert_verification *ret_verification)
+{
+	struct cert_state AUTO(state_done) state = { .in = input, .out = ret_verification };
+	static const char *const reasons[CERT_CHECK_COUNT] = {
+		[CERT_CHECK_ISSUER] = "no service key was given",
+		[CERT_CHECK_RESULT] = "no result was given",
+		[CERT_CHECK_TCB] = "no collateral was given",
+		[CERT_CHECK_MEASUREMENT] = "no expected measurement was given",
+		[CERT_CHECK_TRACE] = "no trace was given",
+		[CERT_CHECK_TRANSPARENCY] = "this version keeps no log",
+	};
+	*ret_verification = (struct cert_verification){};
+	for (size_t i = 0; i < CERT_CHECK_COUNT; i++) {
+		struct err ignored;
+		struct cert_finding *finding = &ret_verification->checks[i];
+		finding->result = CERT_NOT_CHECKED;
+		if (str_format(finding->detail, sizeof(finding->detail), &ignored, "%s",
+			    reasons[i] ? reasons[i] : "an earlier check failed") < 0)
+			continue;
+	}
+	check_essentials(&state);
+	ret_verification->verdict = judge(&state);
+}
+
+struct json *cert_verification_json(const struct cert_verification *verification)
+{
+	struct json *object = json_new_object();
+	struct json *checks = json_new_array();
+	for (size_t i = 0; i < CERT_CHECK_COUNT; i++) {
+		struct json *row = json_new_object();
+		json_set_string(row, "name", check_rows[i].name);
+		json_set_string(row, "result", result_names[verification->checks[i].result]);
+		json_set_string(row, "detail", verification->checks[i].detail);
+		json_set_string(row, "meaning", check_rows[i].meaning);
+		json_append(checks, row);
+	}
+	json_set_string(object, "certificate_id", verification->id[0] ? verification->id : NULL);
+	json_set_string(object, "verdict", verdict_names[verification->verdict]);
+	json_set_string(object, "anchor", verification->anchor[0] ? verification->anchor : NULL);
+	json_set(object, "checks", checks);
+	return object;
+}

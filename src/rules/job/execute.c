@@ -1,0 +1,471 @@
+/* See execute.h. Each member of the document has one small reader; tables say what may stand where.
+ */
+#include "rules/job/execute.h"
+
+#include <stdlib.h>
+
+#include "kit/base/str.h"
+#include "kit/codec/hex.h"
+
+#define BASE64_PREFIX "base64:"
+
+static const char *const formats[] = { "csv", "json", "txt", "bin" };
+
+static int check_name(const char *what, const char *name, struct err *err)
+{
+	char quoted[STR_QUOTE_MAX];
+	if (str_is_file_name(view_string(name), EXECUTE_NAME_MAX))
+		return 0;
+	return err_set(err, E_INVALID,
+		"%s '%s': expected one plain file name of at most %d characters from "
+		"A-Z a-z 0-9 . _ - that starts with neither '.' nor '-'",
+		what, str_quote(view_string(name), quoted), EXECUTE_NAME_MAX);
+}
+
+static int read_format(const struct json *format, struct execute_dataset *dataset, struct err *err)
+{
+	dataset->format = "bin";
+	if (!format)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
+		if (str_equal(json_as_string(format), formats[i])) {
+			dataset->format = formats[i];
+			return 0;
+		}
+	return err_set(err, E_INVALID, "at dataset.format: expected csv, json, txt or bin");
+}
+
+static int read_data(const struct json *data, struct execute_dataset *dataset, struct err *err)
+{
+	size_t prefix = strlen(BASE64_PREFIX);
+	enum json_kind kind = json_kind(data);
+	struct view text = json_as_view(data);
+	if (kind == JSON_KIND_OBJECT || kind == JSON_KIND_ARRAY) {
+		dataset->source = EXECUTE_VALUE;
+		dataset->value = data;
+		return 0;
+	}
+	if (kind != JSON_KIND_STRING)
+		return err_set(err, E_INVALID,
+			"at dataset.data: expected a string (text, or \"base64:...\"), an object "
+			"or an "
+			"array, got %s",
+			json_kind_name(kind));
+	bool is_base64 = text.size >= prefix &&
+			 view_equal_string(view_of(text.data, prefix), BASE64_PREFIX);
+	dataset->source = is_base64 ? EXECUTE_BASE64 : EXECUTE_TEXT;
+	dataset->text = is_base64 ? view_of(text.data + prefix, text.size - prefix) : text;
+	return 0;
+}
+
+static int read_url(const struct json *url, struct execute_dataset *dataset, struct err *err)
+{
+	struct view text = json_as_view(url);
+	if (text.size == 0 || text.size > EXECUTE_URL_MAX)
+		return err_set(err, E_INVALID,
+			"at dataset.url: expected 1 to %d characters, got %zu", EXECUTE_URL_MAX,
+			text.size);
+	for (size_t i = 0; i < text.size; i++)
+		if (text.data[i] <= 0x20 || text.data[i] > 0x7e)
+			return err_set(err, E_INVALID,
+				"at dataset.url: character %zu is not printable ASCII; "
+				"percent-encode it",
+				i);
+	if (!str_starts(json_as_string(url), "https://") &&
+		!str_starts(json_as_string(url), "http://"))
+		return err_set(err, E_INVALID, "at dataset.url: expected https://...");
+	dataset->source = EXECUTE_URL;
+	dataset->text = text;
+	return 0;
+}
+
+static int read_source(const struct json *data, const struct json *url, const struct json *part,
+	struct execute_dataset *dataset, struct err *err)
+{
+	if (!!data + !!url + !!part != 1)
+		return err_set(err, E_INVALID,
+			"at dataset: expected exactly one of data, url and part, got %d",
+			!!data + !!url + !!part);
+	if (data)
+		return read_data(data, dataset, err);
+	if (url)
+		return read_url(url, dataset, err);
+	dataset->source = EXECUTE_PART;
+	dataset->text = json_as_view(part);
+	return 0;
+}
+
+static int read_expected_digest(
+	const struct json *sha256, struct execute_dataset *dataset, struct err *err)
+{
+	if (!sha256)
+		return 0;
+	int status = hex_decode(json_as_view(sha256), dataset->sha256, SHA256_SIZE, err);
+	if (status < 0)
+		err_wrap(err, "at dataset.sha256");
+	dataset->has_sha256 = true;
+	return status;
+}
+
+static bool has_dataset(const struct execute_request *request, const char *name)
+{
+	for (size_t i = 0; i < request->dataset_count; i++)
+		if (str_equal(request->datasets[i].name, name))
+			return true;
+	return false;
+}
+
+static int name_dataset(struct execute_request *request, const struct json *name,
+	struct execute_dataset *dataset, struct err *err)
+{
+	if (name) {
+		TRY(check_name("dataset name", json_as_string(name), err));
+		TRY(str_format(
+			dataset->name, sizeof(dataset->name), err, "%s", json_as_string(name)));
+	} else {
+		TRY(str_format(
+			dataset->name, sizeof(dataset->name), err, "dataset.%s", dataset->format));
+	}
+	if (has_dataset(request, dataset->name))
+		return err_set(err, E_INVALID,
+			"two datasets are named '%s'; give each its own name", dataset->name);
+	return 0;
+}
+
+static int read_dataset(const struct json *value, bool is_multipart,
+	struct execute_request *request, struct err *err)
+{
+	const struct json *data, *url, *part, *name, *format, *sha256;
+	const struct json_member members[] = {
+		{ "data", JSON_KIND_ANY, false, &data },
+		{ "url", JSON_KIND_STRING, false, &url },
+		{ "part", JSON_KIND_STRING, false, &part },
+		{ "name", JSON_KIND_STRING, false, &name },
+		{ "format", JSON_KIND_STRING, false, &format },
+		{ "sha256", JSON_KIND_STRING, false, &sha256 },
+	};
+	if (request->dataset_count == EXECUTE_DATASETS_MAX)
+		return err_set(err, E_LIMIT, "more than %d datasets", EXECUTE_DATASETS_MAX);
+	struct execute_dataset dataset = {};
+	TRY(json_match(value, "dataset", members, ARRAY_SIZE(members), err));
+	TRY(read_format(format, &dataset, err));
+	TRY(read_source(data, url, part, &dataset, err));
+	if (part && !is_multipart)
+		return err_set(err, E_INVALID,
+			"at dataset.part: only a multipart/form-data body has parts");
+	TRY(read_expected_digest(sha256, &dataset, err));
+	TRY(name_dataset(request, name, &dataset, err));
+	request->datasets[request->dataset_count++] = dataset;
+	return 0;
+}
+
+static int read_datasets(const struct json *one, const struct json *many, bool is_multipart,
+	struct execute_request *request, struct err *err)
+{
+	if (one && many)
+		return err_set(err, E_INVALID, "expected dataset or datasets, got both");
+	if (one)
+		return read_dataset(one, is_multipart, request, err);
+	for (size_t i = 0; many && i < json_size(many); i++)
+		TRY(read_dataset(json_at(many, i), is_multipart, request, err));
+	request->takes_all_parts = !many && is_multipart;
+	return 0;
+}
+
+static int compare_text(const void *a, const void *b)
+{
+	const char *const *left = a, *const *right = b;
+	return strcmp(*left, *right);
+}
+
+static int read_tools(const struct json *tools, struct execute_request *request, struct err *err)
+{
+	char quoted[STR_QUOTE_MAX];
+	size_t count = json_size(tools);
+	if (count == 0 || count > EXECUTE_TOOLS_MAX)
+		return err_set(err, E_INVALID, "at sandbox.tools: expected 1 to %d tools, got %zu",
+			EXECUTE_TOOLS_MAX, count);
+	for (size_t i = 0; i < count; i++) {
+		const char *name = json_as_string(json_at(tools, i));
+		if (!name)
+			return err_set(
+				err, E_INVALID, "at sandbox.tools[%zu]: expected a string", i);
+		request->tools[i] = name;
+	}
+	qsort(request->tools, count, sizeof(request->tools[0]), compare_text);
+	for (size_t i = 1; i < count; i++)
+		if (str_equal(request->tools[i - 1], request->tools[i]))
+			return err_set(err, E_INVALID, "at sandbox.tools: '%s' is listed twice",
+				str_quote(view_string(request->tools[i]), quoted));
+	request->tool_count = count;
+	return 0;
+}
+
+static int read_scripts(
+	const struct json *scripts, struct execute_request *request, struct err *err)
+{
+	size_t total = 0;
+	for (const struct json_member_at *at = json_first(scripts); at;
+		at = json_next(scripts, at)) {
+		TRY(check_name("script", json_name(at), err));
+		if (request->script_count == EXECUTE_SCRIPTS_MAX)
+			return err_set(err, E_LIMIT, "more than %d scripts", EXECUTE_SCRIPTS_MAX);
+		if (json_kind(json_value(at)) != JSON_KIND_STRING)
+			return err_set(err, E_INVALID,
+				"at sandbox.scripts.%s: expected the text as a string",
+				json_name(at));
+		struct view text = json_as_view(json_value(at));
+		total += text.size;
+		if (text.size > EXECUTE_SCRIPT_BYTES_MAX || total > EXECUTE_SCRIPTS_BYTES_MAX)
+			return err_set(err, E_LIMIT,
+				"script %s has %zu bytes, all together %zu; limits %d and %d",
+				json_name(at), text.size, total, EXECUTE_SCRIPT_BYTES_MAX,
+				EXECUTE_SCRIPTS_BYTES_MAX);
+		request->scripts[request->script_count++] = (struct execute_script){ json_name(at),
+			text };
+	}
+	if (request->script_count == 0)
+		return err_set(err, E_INVALID, "at sandbox.scripts: expected at least one script");
+	qsort(request->scripts, request->script_count, sizeof(request->scripts[0]), compare_text);
+	return 0;
+}
+
+static const char *find_script(const struct execute_request *request, const char *name)
+{
+	for (size_t i = 0; i < request->script_count; i++)
+		if (str_equal(request->scripts[i].name, name))
+			return request->scripts[i].name;
+	return NULL;
+}
+
+/* main.<suffix> of the first language that has one, or the only script there is. */
+static const char *default_entrypoint(const struct execute_request *request)
+{
+	static const char *const mains[] = { "main.py", "main.sh" };
+	for (size_t i = 0; i < ARRAY_SIZE(mains); i++)
+		if (find_script(request, mains[i]))
+			return mains[i];
+	return request->script_count == 1 ? request->scripts[0].name : NULL;
+}
+
+static bool has_tool(const struct execute_request *request, const char *name)
+{
+	for (size_t i = 0; i < request->tool_count; i++)
+		if (str_equal(request->tools[i], name))
+			return true;
+	return false;
+}
+
+static int choose_entrypoint(
+	const struct json *entrypoint, struct execute_request *request, struct err *err)
+{
+	char quoted[STR_QUOTE_MAX];
+	const char *wanted = entrypoint ? json_as_string(entrypoint) : default_entrypoint(request);
+	if (!wanted)
+		return err_set(err, E_INVALID,
+			"at sandbox.scripts: no main.py or main.sh; name the first script in "
+			"sandbox.entrypoint");
+	request->entrypoint = find_script(request, wanted);
+	if (!request->entrypoint)
+		return err_set(err, E_INVALID, "at sandbox.entrypoint: no script is named '%s'",
+			str_quote(view_string(wanted), quoted));
+	request->lang = lang_of_script(request->entrypoint);
+	if (!request->lang)
+		return err_set(err, E_INVALID,
+			"at sandbox.entrypoint: '%s' has no known suffix; expected .py or .sh",
+			request->entrypoint);
+	if (!has_tool(request, request->lang->name))
+		return err_set(err, E_INVALID, "at sandbox.tools: %s needs the tool '%s'; list it",
+			request->entrypoint, request->lang->name);
+	return 0;
+}
+
+static int read_args(const struct json *args, struct execute_request *request, struct err *err)
+{
+	size_t count = args ? json_size(args) : 0;
+	if (count > EXECUTE_ARGS_MAX)
+		return err_set(err, E_LIMIT, "at sandbox.args: more than %d", EXECUTE_ARGS_MAX);
+	for (size_t i = 0; i < count; i++) {
+		struct view text = json_as_view(json_at(args, i));
+		if (json_kind(json_at(args, i)) != JSON_KIND_STRING || text.size > EXECUTE_TEXT_MAX)
+			return err_set(err, E_INVALID,
+				"at sandbox.args[%zu]: expected a string of at most %d bytes", i,
+				EXECUTE_TEXT_MAX);
+		request->args[request->arg_count++] = json_as_string(json_at(args, i));
+	}
+	return 0;
+}
+
+static bool is_env_name(const char *name)
+{
+	size_t size = strlen(name);
+	bool valid = size > 0 && size <= EXECUTE_NAME_MAX && !(name[0] >= '0' && name[0] <= '9');
+	for (size_t i = 0; valid && i < size; i++)
+		valid = (name[i] >= 'A' && name[i] <= 'Z') || (name[i] >= 'a' && name[i] <= 'z') ||
+			(name[i] >= '0' && name[i] <= '9') || name[i] == '_';
+	return valid && !str_starts(name, "CUPEL_");
+}
+
+static int read_env_value(const struct json *value, struct execute_env *env, struct err *err)
+{
+	const struct json *secret = NULL;
+	if (json_kind(value) == JSON_KIND_OBJECT)
+		TRY(json_match(value, "sandbox.env[]",
+			(struct json_member[]){ { "secret", JSON_KIND_STRING, true, &secret } }, 1,
+			err));
+	env->is_secret = secret != NULL;
+	env->value = json_as_view(secret ? secret : value);
+	if (json_kind(secret ? secret : value) != JSON_KIND_STRING ||
+		env->value.size > EXECUTE_TEXT_MAX)
+		return err_set(err, E_INVALID,
+			"at sandbox.env.%s: expected a string of at most %d bytes, or {\"secret\": "
+			"string}",
+			env->name, EXECUTE_TEXT_MAX);
+	return 0;
+}
+
+static int read_env(const struct json *env, struct execute_request *request, struct err *err)
+{
+	char quoted[STR_QUOTE_MAX];
+	if (!env)
+		return 0;
+	for (const struct json_member_at *at = json_first(env); at; at = json_next(env, at)) {
+		if (request->env_count == EXECUTE_ENV_MAX)
+			return err_set(
+				err, E_LIMIT, "at sandbox.env: more than %d", EXECUTE_ENV_MAX);
+		struct execute_env *row = &request->env[request->env_count];
+		row->name = json_name(at);
+		if (!is_env_name(row->name))
+			return err_set(err, E_INVALID,
+				"at sandbox.env: '%s' is no name of letters, digits and _ outside "
+				"CUPEL_*",
+				str_quote(view_string(row->name), quoted));
+		TRY(read_env_value(json_value(at), row, err));
+		request->env_count++;
+	}
+	qsort(request->env, request->env_count, sizeof(request->env[0]), compare_text);
+	return 0;
+}
+
+static int read_limits(
+	const struct json *environment, struct execute_limits *limits, struct err *err)
+{
+	static const struct {
+		const char *name;
+		size_t offset;
+		int64_t min, max, initial;
+	} rows[] = {
+		{ "timeout_seconds", offsetof(struct execute_limits, timeout_seconds), 1,
+			EXECUTE_TIMEOUT_SECONDS_MAX, EXECUTE_TIMEOUT_SECONDS_MAX },
+		{ "max_memory_mb", offsetof(struct execute_limits, max_memory_mb),
+			EXECUTE_MEMORY_MB_MIN, EXECUTE_MEMORY_MB_MAX, EXECUTE_MEMORY_MB_MAX },
+		{ "max_disk_mb", offsetof(struct execute_limits, max_disk_mb), 1,
+			EXECUTE_DISK_MB_MAX, EXECUTE_DISK_MB_MAX },
+		{ "max_file_mb", offsetof(struct execute_limits, max_file_mb), 1,
+			EXECUTE_FILE_MB_MAX, EXECUTE_FILE_MB_MAX },
+		{ "max_processes", offsetof(struct execute_limits, max_processes), 1,
+			EXECUTE_PROCESSES_MAX, EXECUTE_PROCESSES_MAX },
+		{ "max_output_kb", offsetof(struct execute_limits, max_output_kb), 1,
+			EXECUTE_OUTPUT_KB_MAX, EXECUTE_OUTPUT_KB_DEFAULT },
+	};
+	struct json_member members[ARRAY_SIZE(rows)];
+	const struct json *values[ARRAY_SIZE(rows)] = {};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		members[i] = (struct json_member){ rows[i].name, JSON_KIND_INTEGER, false,
+			&values[i] };
+	if (environment)
+		TRY(json_match(environment, "sandbox.environment", members, ARRAY_SIZE(rows), err));
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int64_t value = rows[i].initial;
+		if (values[i])
+			TRY(json_range(
+				values[i], rows[i].name, rows[i].min, rows[i].max, &value, err));
+		memcpy((uint8_t *)limits + rows[i].offset, &value, sizeof(value));
+	}
+	return 0;
+}
+
+static int read_sandbox(
+	const struct json *sandbox, struct execute_request *request, struct err *err)
+{
+	const struct json *tools, *scripts, *llm, *entrypoint, *args, *env, *input, *environment;
+	const struct json_member members[] = {
+		{ "tools", JSON_KIND_ARRAY, true, &tools },
+		{ "scripts", JSON_KIND_OBJECT, true, &scripts },
+		{ "llm", JSON_KIND_ANY, false, &llm },
+		{ "entrypoint", JSON_KIND_STRING, false, &entrypoint },
+		{ "args", JSON_KIND_ARRAY, false, &args },
+		{ "env", JSON_KIND_OBJECT, false, &env },
+		{ "stdin", JSON_KIND_STRING, false, &input },
+		{ "environment", JSON_KIND_OBJECT, false, &environment },
+	};
+	TRY(json_match(sandbox, "sandbox", members, ARRAY_SIZE(members), err));
+	if (llm && json_kind(llm) != JSON_KIND_NULL)
+		return err_set(err, E_UNSUPPORTED,
+			"at sandbox.llm: this version runs no language models; leave llm out");
+	TRY(read_tools(tools, request, err));
+	TRY(read_scripts(scripts, request, err));
+	TRY(choose_entrypoint(entrypoint, request, err));
+	TRY(read_args(args, request, err));
+	TRY(read_env(env, request, err));
+	request->stdin_text = input ? json_as_view(input) : (struct view){};
+	if (request->stdin_text.size > EXECUTE_STDIN_MAX)
+		return err_set(err, E_LIMIT, "at sandbox.stdin: %zu bytes, limit %d",
+			request->stdin_text.size, EXECUTE_STDIN_MAX);
+	return read_limits(environment, &request->limits, err);
+}
+
+static int read_request(bool is_multipart, struct execute_request *request, struct err *err)
+{
+	const struct json *dataset, *datasets, *sandbox;
+	const struct json_member members[] = {
+		{ "dataset", JSON_KIND_OBJECT, false, &dataset },
+		{ "datasets", JSON_KIND_ARRAY, false, &datasets },
+		{ "sandbox", JSON_KIND_OBJECT, true, &sandbox },
+	};
+	TRY(json_match(request->root, "", members, ARRAY_SIZE(members), err));
+	TRY(read_datasets(dataset, datasets, is_multipart, request, err));
+	return read_sandbox(sandbox, request, err);
+}
+
+int execute_request_parse(struct view text, size_t size_max, bool is_multipart,
+	struct execute_request *ret_request, struct err *err)
+{
+	*ret_request = (struct execute_request){};
+	TRY(json_parse(text, size_max, &ret_request->root, err));
+	int status = read_request(is_multipart, ret_request, err);
+	if (status < 0)
+		execute_request_done(ret_request);
+	return status;
+}
+
+void execute_request_done(struct execute_request *request)
+{
+	json_free(request->root);
+	*request = (struct execute_request){};
+}
+
+int execute_request_add_part(struct execute_request *request, struct view part_name,
+	struct view file_name, struct err *err)
+{
+	char name[EXECUTE_NAME_MAX + 2] = "";
+	if (request->dataset_count == EXECUTE_DATASETS_MAX)
+		return err_set(err, E_LIMIT, "more than %d datasets", EXECUTE_DATASETS_MAX);
+	if (memchr(file_name.data, 0, file_name.size)) /* would end the C string early */
+		return err_set(err, E_INVALID, "a part's filename holds a NUL byte");
+	memcpy(name, file_name.data, MIN(file_name.size, sizeof(name) - 1));
+	TRY(check_name("dataset name", name, err));
+	if (has_dataset(request, name))
+		return err_set(err, E_INVALID, "two datasets are named '%s'", name);
+	struct execute_dataset *dataset = &request->datasets[request->dataset_count++];
+	*dataset = (struct execute_dataset){
+		.source = EXECUTE_PART, .text = part_name, .format = "bin"
+	};
+	memcpy(dataset->name, name, sizeof(dataset->name) - 1);
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		const char *dot = strrchr(name, '.');
+		if (dot && str_equal(dot + 1, formats[i]))
+			dataset->format = formats[i];
+	}
+	return 0;
+}

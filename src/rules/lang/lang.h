@@ -1,0 +1,25 @@
+/*
+ * Languages as one table: how a script becomes a command line. A row more is a language more.
+ */
+#ifndef RULES_LANG_LANG_H
+#define RULES_LANG_LANG_H
+
+#include <stddef.h>
+
+#define LANG_ARGV_MAX 6 /* interpreter and its flags, before the script's path */
+
+struct lang {
+	const char *name;                /* also the tool that must be listed */
+	const char *suffix;              /* of a script, e.g. ".py" */
+	const char *argv[LANG_ARGV_MAX]; /* NULL-terminated; the script's path follows */
+	const char *environment[4];      /* NAME=value, what makes runs repeatable */
+};
+
+/* The language of a script name by its suffix, or by its own name ("python"); NULL if none. */
+const struct lang *lang_of_script(const char *script);
+const struct lang *lang_by_name(const char *name);
+
+/* Row index of the table, NULL behind the last. */
+const struct lang *lang_at(size_t index);
+
+#endif
