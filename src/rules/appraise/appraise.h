@@ -1,0 +1,139 @@
+/*
+ * Appraisal of attestation evidence: what every platform shares.
+ *
+ * An appraisal is a pure, total function of (evidence, collateral, anchors, policy, as_of). It
+ * never fails: whatever is wrong becomes a reason in the result, and one reason is enough to
+ * refuse. It fails closed: collateral that is missing is a reason, unless the policy makes it
+ * optional; then it is listed in `unchecked`, never silent. Codes are those of docs/reasons.md.
+ * Views in the result borrow from the evidence and the collateral.
+ *
+ * Call:  struct appraise_result result;
+ *        appraise_tdx(&input, &result);          (tdx.h; snp.h, tpm.h, azure.h alike)
+ *        if (result.is_accepted) ...             nothing else decides
+ */
+#ifndef RULES_APPRAISE_APPRAISE_H
+#define RULES_APPRAISE_APPRAISE_H
+
+#include "kit/base/buf.h"
+
+#define APPRAISE_EVIDENCE_MAX (64 << 10) /* one quote or report with its certificates */
+#define APPRAISE_JSON_MAX (256 << 10)    /* TCB info, QE identity */
+#define APPRAISE_LOG_MAX (1 << 20)       /* event log */
+#define APPRAISE_REASONS_MAX 48
+#define APPRAISE_UNCHECKED_MAX 16
+#define APPRAISE_LIST_MAX 16
+#define APPRAISE_MEMO_MAX 32
+#define APPRAISE_DIGEST_SIZE 32
+
+/* A root we were told to trust, known by the SHA-256 of its certificate's DER. */
+struct appraise_anchor {
+	const char *label; /* "intel-sgx-root", "amd-ark-milan", "simulated:<name>", ... */
+	uint8_t sha256[APPRAISE_DIGEST_SIZE];
+	bool is_simulated; /* refused unless the policy names its hash */
+};
+
+/* Allowed values; an empty list means "not compared" where it is a list of expectations. */
+struct appraise_list {
+	struct view items[APPRAISE_LIST_MAX];
+	size_t count;
+};
+
+/* Intel's words for the state of a platform, module or QE. Order: no meaning. */
+enum tcb_status {
+	TCB_UNKNOWN, /* not determined */
+	TCB_UP_TO_DATE,
+	TCB_SW_HARDENING_NEEDED,
+	TCB_CONFIGURATION_NEEDED,
+	TCB_CONFIGURATION_AND_SW_HARDENING_NEEDED,
+	TCB_OUT_OF_DATE,
+	TCB_OUT_OF_DATE_CONFIGURATION_NEEDED,
+	TCB_REVOKED,
+	TCB_TD_RELAUNCH_ADVISED,
+	TCB_TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED,
+	TCB_STATUS_COUNT,
+};
+
+const char *tcb_status_name(enum tcb_status status);
+
+/* Everything that may weaken or sharpen an appraisal. All zeros is the strict profile. */
+struct appraise_policy {
+	bool is_collateral_optional; /* absent collateral is "unchecked" instead of a reason */
+	bool is_crl_optional;        /* the same for absent CRLs alone */
+	struct appraise_list simulated_roots; /* SHA-256 of simulated roots that are accepted */
+	struct view report_data;              /* 64 bytes, or empty: not compared */
+	uint64_t collateral_age_max_ms;       /* since issue; 0: only the signed dates count */
+
+	struct {
+		unsigned accepted_statuses;     /* bits 1 << enum tcb_status beside UpToDate */
+		bool may_clear_sept_ve_disable; /* Azure's TDs */
+		struct appraise_list mrtd;
+		struct appraise_list rtmr[4];
+		struct appraise_list mr_config_id;
+		struct appraise_list mr_owner;
+		struct appraise_list mr_owner_config;
+		struct appraise_list service_tds; /* MRSERVICETD beside zero; allows migration */
+		struct appraise_list platforms;   /* SHA-256 of accepted PPIDs */
+		uint64_t evaluation_number_min;
+	} tdx;
+};
+
+struct appraise_reason {
+	const char *code; /* static text */
+	size_t offset;    /* in the evidence; APPRAISE_NO_OFFSET when it has no place */
+};
+#define APPRAISE_NO_OFFSET SIZE_MAX
+
+enum appraise_platform {
+	APPRAISE_PLATFORM_NONE,
+	APPRAISE_PLATFORM_TDX,
+	APPRAISE_PLATFORM_SNP,
+	APPRAISE_PLATFORM_TPM,
+	APPRAISE_PLATFORM_AZURE_SNP,
+	APPRAISE_PLATFORM_AZURE_TDX,
+	APPRAISE_PLATFORM_COUNT,
+};
+
+const char *appraise_platform_name(enum appraise_platform platform); /* "tdx", "sev-snp", ... */
+
+struct appraise_result {
+	bool is_accepted;
+	bool is_simulated;  /* the anchor that ended the chain is no hardware maker's */
+	const char *anchor; /* its label; "" when none was reached */
+	enum appraise_platform platform;
+	struct appraise_reason reasons[APPRAISE_REASONS_MAX]; /* in the order found */
+	size_t reason_count; /* more than the maximum are counted, not kept */
+	const char *unchecked[APPRAISE_UNCHECKED_MAX];
+	size_t unchecked_count;
+
+	/* What the evidence says; believed only when is_accepted. */
+	struct view report_data;
+	struct view measurement; /* MRTD, SNP launch digest */
+	struct view rtmr[4];
+	struct view host_data;   /* MRCONFIGID, HOST_DATA */
+	struct view platform_id; /* platform instance or chip id */
+	struct view fmspc;
+	struct view ppid; /* shown as its hash only */
+
+	/* Statuses apart, then merged. */
+	enum tcb_status platform_status;
+	enum tcb_status module_status; /* UNKNOWN when the module has none of its own */
+	enum tcb_status qe_status;
+	enum tcb_status status;
+	struct view tcb_date;   /* text of the matched level's date */
+	struct view advisories; /* JSON array of the matched level; empty when none */
+	uint64_t evaluation_number;
+};
+
+/*
+ * Signatures already checked, so that warm appraisals do not repeat those over certificates and
+ * collateral. Owned by the caller, all zeros at first; it never changes a verdict.
+ */
+struct appraise_memo {
+	uint8_t digests[APPRAISE_MEMO_MAX][APPRAISE_DIGEST_SIZE];
+	size_t next;
+};
+
+/* True when the list holds value (compared without secret-dependent time). */
+bool appraise_list_has(const struct appraise_list *list, struct view value);
+
+#endif

@@ -1,0 +1,201 @@
+/* See appraise.h and internal.h. */
+#include <string.h>
+
+#include "kit/crypto/hash.h"
+#include "rules/appraise/internal.h"
+
+static const char *const status_names[TCB_STATUS_COUNT] = {
+	[TCB_UNKNOWN] = "unknown",
+	[TCB_UP_TO_DATE] = "UpToDate",
+	[TCB_SW_HARDENING_NEEDED] = "SWHardeningNeeded",
+	[TCB_CONFIGURATION_NEEDED] = "ConfigurationNeeded",
+	[TCB_CONFIGURATION_AND_SW_HARDENING_NEEDED] = "ConfigurationAndSWHardeningNeeded",
+	[TCB_OUT_OF_DATE] = "OutOfDate",
+	[TCB_OUT_OF_DATE_CONFIGURATION_NEEDED] = "OutOfDateConfigurationNeeded",
+	[TCB_REVOKED] = "Revoked",
+	[TCB_TD_RELAUNCH_ADVISED] = "TDRelaunchAdvised",
+	[TCB_TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED] = "TDRelaunchAdvisedConfigurationNeeded",
+};
+
+const char *tcb_status_name(enum tcb_status status)
+{
+	return status_names[status];
+}
+
+const char *appraise_platform_name(enum appraise_platform platform)
+{
+	static const char *const names[APPRAISE_PLATFORM_COUNT] = {
+		[APPRAISE_PLATFORM_NONE] = "none",
+		[APPRAISE_PLATFORM_TDX] = "tdx",
+		[APPRAISE_PLATFORM_SNP] = "sev-snp",
+		[APPRAISE_PLATFORM_TPM] = "vtpm",
+		[APPRAISE_PLATFORM_AZURE_SNP] = "azure-sev-snp",
+		[APPRAISE_PLATFORM_AZURE_TDX] = "azure-tdx",
+	};
+	return names[platform];
+}
+
+bool appraise_list_has(const struct appraise_list *list, struct view value)
+{
+	bool is_found = false;
+	for (size_t i = 0; i < list->count; i++)
+		is_found |= crypto_equal(list->items[i], value);
+	return is_found;
+}
+
+void appraise_fault_at(struct appraise_result *result, const char *code, size_t offset)
+{
+	size_t kept = MIN(result->reason_count, (size_t)APPRAISE_REASONS_MAX);
+	for (size_t i = 0; i < kept; i++)
+		if (strcmp(result->reasons[i].code, code) == 0)
+			return; /* one reason once */
+	if (kept < APPRAISE_REASONS_MAX)
+		result->reasons[kept] = (struct appraise_reason){ code, offset };
+	result->reason_count++;
+}
+
+void appraise_fault(struct appraise_result *result, const char *code)
+{
+	appraise_fault_at(result, code, APPRAISE_NO_OFFSET);
+}
+
+void appraise_unchecked(struct appraise_result *result, const char *what)
+{
+	for (size_t i = 0; i < result->unchecked_count; i++)
+		if (strcmp(result->unchecked[i], what) == 0)
+			return;
+	if (result->unchecked_count < APPRAISE_UNCHECKED_MAX)
+		result->unchecked[result->unchecked_count++] = what;
+}
+
+void appraise_conclude(struct appraise_result *result, const struct appraise_policy *policy,
+	const struct appraise_anchor *anchor)
+{
+	result->anchor = anchor ? anchor->label : "";
+	result->is_simulated = anchor && anchor->is_simulated;
+	if (result->is_simulated && !appraise_list_has(&policy->simulated_roots,
+					    view_of(anchor->sha256, APPRAISE_DIGEST_SIZE)))
+		appraise_fault(result, "anchor.simulated");
+	result->is_accepted = anchor && result->reason_count == 0;
+}
+
+/* Digest over everything that decides the outcome of one verification. */
+static void memo_digest(const struct verify_key *key, unsigned scheme, struct view message,
+	struct view signature, uint8_t ret_digest[static APPRAISE_DIGEST_SIZE])
+{
+	uint64_t sizes[] = { key->type, scheme, key->point.size, key->modulus.size,
+		key->exponent.size, message.size, signature.size };
+	struct view parts[] = { view_of(sizes, sizeof(sizes)), key->point, key->modulus,
+		key->exponent, message, signature };
+	hash_parts(HASH_SHA256, parts, ARRAY_SIZE(parts), ret_digest);
+}
+
+static bool memo_has(const struct appraise_memo *memo, const uint8_t *digest)
+{
+	for (size_t i = 0; i < APPRAISE_MEMO_MAX; i++)
+		if (memcmp(memo->digests[i], digest, APPRAISE_DIGEST_SIZE) == 0)
+			return true;
+	return false;
+}
+
+bool appraise_signed(struct appraise_memo *memo, const struct verify_key *key,
+	enum verify_scheme scheme, struct view message, struct view signature)
+{
+	struct err ignored; /* the reason code says which signature */
+	uint8_t digest[APPRAISE_DIGEST_SIZE];
+	if (memo) {
+		memo_digest(key, scheme, message, signature, digest);
+		if (memo_has(memo, digest))
+			return true;
+	}
+	if (verify_signature(key, scheme, message, signature, &ignored) < 0)
+		return false;
+	if (memo)
+		memcpy(memo->digests[memo->next++ % APPRAISE_MEMO_MAX], digest, sizeof(digest));
+	return true;
+}
+
+bool appraise_signed_raw(struct appraise_memo *memo, const struct verify_key *key,
+	enum verify_scheme scheme, struct view message, struct view r_and_s)
+{
+	struct err ignored;
+	uint8_t der[VERIFY_ECDSA_DER_MAX];
+	size_t size;
+	if (r_and_s.size != key->point.size || r_and_s.size == 0 ||
+		verify_ecdsa_to_der(r_and_s, der, &size, &ignored) < 0)
+		return false;
+	return appraise_signed(memo, key, scheme, message, view_of(der, size));
+}
+
+const struct appraise_anchor *appraise_anchor_of(
+	const struct appraise_anchors *anchors, const struct x509 *root)
+{
+	uint8_t digest[APPRAISE_DIGEST_SIZE];
+	hash_bytes(HASH_SHA256, root->whole, digest);
+	for (size_t i = 0; i < anchors->count; i++)
+		if (memcmp(anchors->items[i].sha256, digest, sizeof(digest)) == 0)
+			return &anchors->items[i];
+	return NULL;
+}
+
+bool chain_dates(const struct x509 *certificate, uint64_t as_of_ms, const struct chain_codes *codes,
+	struct appraise_result *result)
+{
+	if (as_of_ms < certificate->not_before_ms) {
+		appraise_fault(result, codes->not_yet_valid);
+		return false;
+	}
+	if (as_of_ms > certificate->not_after_ms) {
+		appraise_fault(result, codes->expired);
+		return false;
+	}
+	return true;
+}
+
+bool chain_is_ca(const struct x509 *issuer, int below)
+{
+	return issuer->is_ca && issuer->has_key_usage &&
+	       (issuer->key_usage & X509_USAGE_CERT_SIGN) &&
+	       (issuer->path_length == X509_PATH_LENGTH_NONE || issuer->path_length >= below);
+}
+
+bool chain_issued(
+	struct appraise_memo *memo, const struct x509 *certificate, const struct x509 *issuer)
+{
+	return view_equal(certificate->issuer, issuer->subject) &&
+	       appraise_signed(memo, &issuer->key, certificate->scheme, certificate->tbs,
+		       certificate->signature);
+}
+
+bool crl_open(
+	const struct crl_check *check, struct x509_crl *ret_crl, struct appraise_result *result)
+{
+	struct err ignored;
+	if (check->der.size == 0) {
+		if (check->is_optional)
+			appraise_unchecked(result, check->codes->unchecked);
+		else
+			appraise_fault(result, check->codes->missing);
+		return false;
+	}
+	if (x509_crl_parse(check->der, ret_crl, &ignored) < 0) {
+		appraise_fault(result, check->codes->parse);
+		return false;
+	}
+	if (!view_equal(ret_crl->issuer, check->issuer->subject)) {
+		appraise_fault(result, check->codes->issuer_name);
+		return false;
+	}
+	bool may_sign = check->issuer->is_ca && (check->issuer->key_usage & X509_USAGE_CRL_SIGN);
+	if (!may_sign || !appraise_signed(check->memo, &check->issuer->key, ret_crl->scheme,
+				 ret_crl->tbs, ret_crl->signature)) {
+		appraise_fault(result, check->codes->signature);
+		return false;
+	}
+	if (check->as_of_ms < ret_crl->this_update_ms)
+		appraise_fault(result, check->codes->not_yet_valid);
+	/* A CRL that names no end could be any age; it counts as expired. */
+	if (check->as_of_ms > ret_crl->next_update_ms)
+		appraise_fault(result, check->codes->expired);
+	return true;
+}

@@ -1,0 +1,131 @@
+/*
+ * Intel's two signed documents. The signature covers the exact bytes of the inner object, so the
+ * outer one is read as spans: exactly two members, the body and the signature over it.
+ */
+#include "kit/codec/hex.h"
+#include "rules/appraise/tdx_internal.h"
+
+#define SIGNER_NAME "Intel SGX TCB Signing"
+
+enum { SIGNATURE_SIZE = 64, SIGNER_CHAIN_SIZE = 2, EVALUATION_NUMBER_MAX = 1 << 20 };
+
+/* Chain of the signer: the TCB signing certificate directly under the anchor's root. */
+static bool open_signer(
+	struct tdx_appraisal *a, const struct document *document, struct x509 *ret_signer)
+{
+	const struct document_codes *codes = document->codes;
+	struct view certificates[X509_CHAIN_MAX];
+	struct x509 root;
+	struct err ignored;
+	size_t count;
+	if (x509_pem(document->chain_pem, &a->chains[document->chain], certificates, X509_CHAIN_MAX,
+		    &count, &ignored) < 0) {
+		appraise_fault(a->result, codes->chain_parse);
+		return false;
+	}
+	if (count != SIGNER_CHAIN_SIZE) {
+		appraise_fault(a->result, codes->signer_role);
+		return false;
+	}
+	if (x509_parse(certificates[0], ret_signer, &ignored) < 0 ||
+		x509_parse(certificates[1], &root, &ignored) < 0) {
+		appraise_fault(a->result, codes->chain_parse);
+		return false;
+	}
+	const struct appraise_anchors anchors = { a->input->anchors, a->input->anchor_count };
+	const struct appraise_anchor *anchor = appraise_anchor_of(&anchors, &root);
+	if (!anchor || (a->anchor && anchor != a->anchor)) {
+		appraise_fault(a->result, codes->untrusted_root);
+		return false;
+	}
+	if (!x509_name_is(ret_signer->subject, SIGNER_NAME) || ret_signer->is_ca ||
+		!ret_signer->has_key_usage ||
+		!(ret_signer->key_usage & X509_USAGE_DIGITAL_SIGNATURE)) {
+		appraise_fault(a->result, codes->signer_role);
+		return false;
+	}
+	if (!chain_is_ca(&root, 0) || !chain_issued(a->input->memo, ret_signer, &root)) {
+		appraise_fault(a->result, codes->chain.signature);
+		return false;
+	}
+	(void)chain_dates(&root, a->input->as_of_ms, &codes->chain, a->result);
+	(void)chain_dates(ret_signer, a->input->as_of_ms, &codes->chain, a->result);
+	if (a->has_root_crl && x509_crl_lists(&a->root_crl, ret_signer->serial))
+		appraise_fault(a->result, codes->chain_revoked);
+	return true;
+}
+
+/* Exactly the body and the signature, in this or the other order. */
+static bool split(
+	const struct document *document, struct jspan *ret_body, struct jspan *ret_signature)
+{
+	struct jspan outer;
+	struct err ignored;
+	if (jspan_check(document->text, APPRAISE_JSON_MAX, &outer, &ignored) < 0)
+		return false;
+	*ret_body = jspan_get(outer, document->member);
+	*ret_signature = jspan_get(outer, "signature");
+	return ret_body->type == JSPAN_OBJECT && ret_signature->type == JSPAN_STRING &&
+	       jspan_count(outer) == 2;
+}
+
+static void check_dates(
+	struct tdx_appraisal *a, struct jspan body, const struct document_codes *codes)
+{
+	uint64_t issued_ms, next_ms, as_of_ms = a->input->as_of_ms;
+	uint64_t age_max_ms = a->input->policy->collateral_age_max_ms;
+	if (!jspan_time(jspan_get(body, "issueDate"), &issued_ms) ||
+		!jspan_time(jspan_get(body, "nextUpdate"), &next_ms)) {
+		appraise_fault(a->result, codes->format);
+		return;
+	}
+	if (as_of_ms < issued_ms)
+		appraise_fault(a->result, codes->issued_in_future);
+	else if (as_of_ms > next_ms || (age_max_ms && as_of_ms - issued_ms > age_max_ms))
+		appraise_fault(a->result, codes->expired);
+}
+
+bool tdx_document_open(
+	struct tdx_appraisal *a, const struct document *document, struct jspan *ret_body)
+{
+	const struct document_codes *codes = document->codes;
+	struct x509 signer;
+	struct jspan body, signature;
+	uint8_t raw[SIGNATURE_SIZE];
+	if (document->text.size == 0) {
+		if (a->input->policy->is_collateral_optional)
+			appraise_unchecked(a->result, codes->unchecked);
+		else
+			appraise_fault(a->result, codes->missing);
+		return false;
+	}
+	if (!split(document, &body, &signature)) {
+		appraise_fault(a->result, codes->format);
+		return false;
+	}
+	if (!open_signer(a, document, &signer))
+		return false;
+	if (!jspan_hex(signature, raw, sizeof(raw)) ||
+		!appraise_signed_raw(a->input->memo, &signer.key, VERIFY_ECDSA_SHA256, body.text,
+			view_of(raw, sizeof(raw)))) {
+		appraise_fault(a->result, codes->signature);
+		return false;
+	}
+	int64_t version, number;
+	if (!jspan_is(jspan_get(body, "id"), document->id) ||
+		!jspan_integer(jspan_get(body, "version"), document->version, document->version,
+			&version)) {
+		appraise_fault(a->result, codes->id);
+		return false;
+	}
+	check_dates(a, body, codes);
+	if (!jspan_integer(jspan_get(body, "tcbEvaluationDataNumber"), 0, EVALUATION_NUMBER_MAX,
+		    &number)) {
+		appraise_fault(a->result, codes->format);
+		return false;
+	}
+	if ((uint64_t)number < a->input->policy->tdx.evaluation_number_min)
+		appraise_fault(a->result, codes->eval_number);
+	*ret_body = body;
+	return true;
+}
