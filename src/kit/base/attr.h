@@ -33,7 +33,9 @@
 	})
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#ifndef MIN /* libuv's header brings those of sys/param.h */
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
+#endif
 
 #endif
