@@ -156,12 +156,15 @@ int cert_dataset_digest(
 			json_as_view(json_get(digest, "sha256")), ret_digest, SHA256_SIZE, err);
 	}
 	for (size_t i = 0; datasets && i < json_size(datasets); i++) {
-		const struct json *dataset = json_at(datasets, i);
+		const struct json *name = json_get(json_at(datasets, i), "name");
+		const struct json *sha256 = json_get(
+			json_get(json_at(datasets, i), "digest"), "sha256");
 		struct json *row = json_new_object();
-		json_set(row, "name", json_share(json_get(dataset, "name")));
-		json_set(
-			row, "sha256", json_share(json_get(json_get(dataset, "digest"), "sha256")));
 		json_append(rows, row);
+		if (!json_as_string(name) || !json_as_string(sha256))
+			return err_set(err, E_INVALID, "dataset %zu has no name or digest", i);
+		json_set(row, "name", json_share(name));
+		json_set(row, "sha256", json_share(sha256));
 	}
 	return cert_digest_json(rows, ret_digest, err);
 }

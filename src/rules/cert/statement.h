@@ -57,13 +57,14 @@ struct cert_inputs {
 /* Canonical-ready inputs object. Pure; equal for equal arguments on every machine. */
 struct json *cert_inputs_json(const struct cert_inputs *inputs);
 
-/* SHA-256(JCS(inputs.sandbox)) and SHA-256(JCS(value)). E_INVALID when not canonical. */
+/* SHA-256(JCS(value)): of inputs, of inputs.sandbox, of run. E_INVALID when not canonical. */
 int cert_digest_json(const struct json *value, uint8_t ret_digest[static SHA256_SIZE],
 	struct err *err) MUST_CHECK;
 
 /*
  * A digest over all datasets for people and searches: the SHA-256 of the only dataset, else
- * SHA-256 over JCS([{name, sha256}, ...]) in the order of the inputs.
+ * SHA-256 over JCS([{name, sha256}, ...]) in the order of the inputs. E_INVALID when a dataset has
+ * no name or digest.
  */
 int cert_dataset_digest(const struct json *inputs, uint8_t ret_digest[static SHA256_SIZE],
 	struct err *err) MUST_CHECK;

@@ -56,8 +56,8 @@ static int count_kind(struct trace *trace, const char *kind, struct err *err)
 static int append(struct trace *trace, const char *kind, const struct json *event, struct err *err)
 {
 	uint8_t hash[SHA256_SIZE];
-	TRY(count_kind(trace, kind, err));
 	TRY(leaf_of(event, trace->seed, trace->tree.size, hash, err));
+	TRY(count_kind(trace, kind, err)); /* last that can fail: counts add up to the size */
 	tree_append(&trace->tree, hash);
 	if (json_size(trace->shown) < TRACE_SHOWN_MAX)
 		json_append(trace->shown, json_share(event));
@@ -105,6 +105,9 @@ int trace_check(const struct json *events, const uint8_t seed[static TRACE_SEED_
 {
 	struct tree tree = {};
 	uint8_t computed[SHA256_SIZE];
+	if (json_kind(events) != JSON_KIND_ARRAY)
+		return err_set(err, E_INVALID, "expected the events as an array, got %s",
+			json_kind_name(json_kind(events)));
 	for (size_t i = 0; i < json_size(events); i++) {
 		uint8_t hash[SHA256_SIZE];
 		TRY(leaf_of(json_at(events, i), seed, i, hash, err));

@@ -53,7 +53,10 @@ void trace_salt(const uint8_t seed[static TRACE_SEED_SIZE], uint64_t index,
 struct json *trace_summary(
 	const struct trace *trace, const char *level, const char *backend, bool is_complete);
 
-/* Recompute the root over events and seed; E_INTEGRITY when it is not root (a full disclosure). */
+/*
+ * Recompute the root over events and seed (a full disclosure). E_INTEGRITY when it is not root;
+ * E_INVALID when events is no array or an event is not canonical.
+ */
 int trace_check(const struct json *events, const uint8_t seed[static TRACE_SEED_SIZE],
 	const uint8_t root[static SHA256_SIZE], struct err *err) MUST_CHECK;
 

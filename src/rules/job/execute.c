@@ -61,10 +61,9 @@ static int read_data(const struct json *data, struct execute_dataset *dataset, s
 static int read_url(const struct json *url, struct execute_dataset *dataset, struct err *err)
 {
 	struct view text = json_as_view(url);
-	if (text.size == 0 || text.size > EXECUTE_URL_MAX)
-		return err_set(err, E_INVALID,
-			"at dataset.url: expected 1 to %d characters, got %zu", EXECUTE_URL_MAX,
-			text.size);
+	if (text.size > EXECUTE_URL_MAX)
+		return err_set(err, E_LIMIT, "at dataset.url: %zu characters, limit %d", text.size,
+			EXECUTE_URL_MAX);
 	for (size_t i = 0; i < text.size; i++)
 		if (text.data[i] <= 0x20 || text.data[i] > 0x7e)
 			return err_set(err, E_INVALID,
@@ -92,6 +91,10 @@ static int read_source(const struct json *data, const struct json *url, const st
 		return read_url(url, dataset, err);
 	dataset->source = EXECUTE_PART;
 	dataset->text = json_as_view(part);
+	if (dataset->text.size == 0 || dataset->text.size > EXECUTE_NAME_MAX)
+		return err_set(err, E_INVALID,
+			"at dataset.part: expected the name of a part, 1 to %d bytes, got %zu",
+			EXECUTE_NAME_MAX, dataset->text.size);
 	return 0;
 }
 
@@ -166,8 +169,13 @@ static int read_datasets(const struct json *one, const struct json *many, bool i
 		return err_set(err, E_INVALID, "expected dataset or datasets, got both");
 	if (one)
 		return read_dataset(one, is_multipart, request, err);
-	for (size_t i = 0; many && i < json_size(many); i++)
-		TRY(read_dataset(json_at(many, i), is_multipart, request, err));
+	for (size_t i = 0; many && i < json_size(many); i++) {
+		int status = read_dataset(json_at(many, i), is_multipart, request, err);
+		if (status < 0) {
+			err_wrap(err, "datasets[%zu]", i);
+			return status;
+		}
+	}
 	request->takes_all_parts = !many && is_multipart;
 	return 0;
 }
@@ -178,19 +186,34 @@ static int compare_text(const void *a, const void *b)
 	return strcmp(*left, *right);
 }
 
+/* Names are looked up among the tools of the image; this only keeps absurd ones out of messages. */
+static int check_tool(const struct json *tool, size_t index, struct err *err)
+{
+	char quoted[STR_QUOTE_MAX];
+	struct view name = json_as_view(tool);
+	bool valid = name.size > 0 && name.size <= EXECUTE_NAME_MAX;
+	for (size_t i = 0; valid && i < name.size; i++)
+		valid = name.data[i] > 0x20 && name.data[i] < 0x7f && name.data[i] != '/';
+	if (valid)
+		return 0;
+	return err_set(err, E_INVALID,
+		"at sandbox.tools[%zu]: expected the name of a tool as 1 to %d printable ASCII "
+		"characters without '/', got '%s'",
+		index, EXECUTE_NAME_MAX, str_quote(name, quoted));
+}
+
 static int read_tools(const struct json *tools, struct execute_request *request, struct err *err)
 {
 	char quoted[STR_QUOTE_MAX];
 	size_t count = json_size(tools);
-	if (count == 0 || count > EXECUTE_TOOLS_MAX)
-		return err_set(err, E_INVALID, "at sandbox.tools: expected 1 to %d tools, got %zu",
-			EXECUTE_TOOLS_MAX, count);
+	if (count == 0)
+		return err_set(err, E_INVALID, "at sandbox.tools: expected at least one tool");
+	if (count > EXECUTE_TOOLS_MAX)
+		return err_set(err, E_LIMIT, "at sandbox.tools: %zu tools, limit %d", count,
+			EXECUTE_TOOLS_MAX);
 	for (size_t i = 0; i < count; i++) {
-		const char *name = json_as_string(json_at(tools, i));
-		if (!name)
-			return err_set(
-				err, E_INVALID, "at sandbox.tools[%zu]: expected a string", i);
-		request->tools[i] = name;
+		TRY(check_tool(json_at(tools, i), i, err));
+		request->tools[i] = json_as_string(json_at(tools, i));
 	}
 	qsort(request->tools, count, sizeof(request->tools[0]), compare_text);
 	for (size_t i = 1; i < count; i++)
@@ -287,10 +310,13 @@ static int read_args(const struct json *args, struct execute_request *request, s
 		return err_set(err, E_LIMIT, "at sandbox.args: more than %d", EXECUTE_ARGS_MAX);
 	for (size_t i = 0; i < count; i++) {
 		struct view text = json_as_view(json_at(args, i));
-		if (json_kind(json_at(args, i)) != JSON_KIND_STRING || text.size > EXECUTE_TEXT_MAX)
+		if (json_kind(json_at(args, i)) != JSON_KIND_STRING)
 			return err_set(err, E_INVALID,
-				"at sandbox.args[%zu]: expected a string of at most %d bytes", i,
-				EXECUTE_TEXT_MAX);
+				"at sandbox.args[%zu]: expected a string, got %s", i,
+				json_kind_name(json_kind(json_at(args, i))));
+		if (text.size > EXECUTE_TEXT_MAX)
+			return err_set(err, E_LIMIT, "at sandbox.args[%zu]: %zu bytes, limit %d", i,
+				text.size, EXECUTE_TEXT_MAX);
 		request->args[request->arg_count++] = json_as_string(json_at(args, i));
 	}
 	return 0;
@@ -308,19 +334,22 @@ static bool is_env_name(const char *name)
 
 static int read_env_value(const struct json *value, struct execute_env *env, struct err *err)
 {
+	char path[JSON_PATH_MAX];
 	const struct json *secret = NULL;
+	TRY(str_format(path, sizeof(path), err, "sandbox.env.%s", env->name));
 	if (json_kind(value) == JSON_KIND_OBJECT)
-		TRY(json_match(value, "sandbox.env[]",
+		TRY(json_match(value, path,
 			(struct json_member[]){ { "secret", JSON_KIND_STRING, true, &secret } }, 1,
 			err));
 	env->is_secret = secret != NULL;
 	env->value = json_as_view(secret ? secret : value);
-	if (json_kind(secret ? secret : value) != JSON_KIND_STRING ||
-		env->value.size > EXECUTE_TEXT_MAX)
+	if (json_kind(secret ? secret : value) != JSON_KIND_STRING)
 		return err_set(err, E_INVALID,
-			"at sandbox.env.%s: expected a string of at most %d bytes, or {\"secret\": "
-			"string}",
-			env->name, EXECUTE_TEXT_MAX);
+			"at %s: expected a string or {\"secret\": string}, got %s", path,
+			json_kind_name(json_kind(value)));
+	if (env->value.size > EXECUTE_TEXT_MAX)
+		return err_set(err, E_LIMIT, "at %s: %zu bytes, limit %d", path, env->value.size,
+			EXECUTE_TEXT_MAX);
 	return 0;
 }
 
@@ -345,6 +374,21 @@ static int read_env(const struct json *env, struct execute_request *request, str
 	}
 	qsort(request->env, request->env_count, sizeof(request->env[0]), compare_text);
 	return 0;
+}
+
+/* Arguments and environment stand in the certificate, whose size is bounded: so are they. */
+static int check_values(const struct json *args, const struct json *env, struct err *err)
+{
+	auto_done(buf) text = { .limit = EXECUTE_VALUES_BYTES_MAX };
+	int status = args ? json_encode(args, &text, err) : 0;
+	if (status == 0 && env)
+		status = json_encode(env, &text, err);
+	if (status == E_LIMIT)
+		return err_set(err, E_LIMIT,
+			"at sandbox: args and env have more than %d bytes together, written as "
+			"JSON; put large texts into a script, stdin or a dataset",
+			EXECUTE_VALUES_BYTES_MAX);
+	return status;
 }
 
 static int read_limits(
@@ -376,10 +420,11 @@ static int read_limits(
 	if (environment)
 		TRY(json_match(environment, "sandbox.environment", members, ARRAY_SIZE(rows), err));
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char path[JSON_PATH_MAX];
 		int64_t value = rows[i].initial;
+		TRY(str_format(path, sizeof(path), err, "sandbox.environment.%s", rows[i].name));
 		if (values[i])
-			TRY(json_range(
-				values[i], rows[i].name, rows[i].min, rows[i].max, &value, err));
+			TRY(json_range(values[i], path, rows[i].min, rows[i].max, &value, err));
 		memcpy((uint8_t *)limits + rows[i].offset, &value, sizeof(value));
 	}
 	return 0;
@@ -408,6 +453,7 @@ static int read_sandbox(
 	TRY(choose_entrypoint(entrypoint, request, err));
 	TRY(read_args(args, request, err));
 	TRY(read_env(env, request, err));
+	TRY(check_values(args, env, err));
 	request->stdin_text = input ? json_as_view(input) : (struct view){};
 	if (request->stdin_text.size > EXECUTE_STDIN_MAX)
 		return err_set(err, E_LIMIT, "at sandbox.stdin: %zu bytes, limit %d",
@@ -451,9 +497,10 @@ int execute_request_add_part(struct execute_request *request, struct view part_n
 	char name[EXECUTE_NAME_MAX + 2] = "";
 	if (request->dataset_count == EXECUTE_DATASETS_MAX)
 		return err_set(err, E_LIMIT, "more than %d datasets", EXECUTE_DATASETS_MAX);
-	if (memchr(file_name.data, 0, file_name.size)) /* would end the C string early */
+	if (file_name.size && memchr(file_name.data, 0, file_name.size)) /* ends C text early */
 		return err_set(err, E_INVALID, "a part's filename holds a NUL byte");
-	memcpy(name, file_name.data, MIN(file_name.size, sizeof(name) - 1));
+	if (file_name.size)
+		memcpy(name, file_name.data, MIN(file_name.size, sizeof(name) - 1));
 	TRY(check_name("dataset name", name, err));
 	if (has_dataset(request, name))
 		return err_set(err, E_INVALID, "two datasets are named '%s'", name);

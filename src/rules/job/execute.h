@@ -24,6 +24,7 @@
 #define EXECUTE_SCRIPT_BYTES_MAX 1048576  /* one script */
 #define EXECUTE_SCRIPTS_BYTES_MAX 8388608 /* all scripts */
 #define EXECUTE_TEXT_MAX 4096             /* one argument or environment value */
+#define EXECUTE_VALUES_BYTES_MAX 16384    /* args and env as canonical JSON: certified in clear */
 #define EXECUTE_URL_MAX 2048
 #define EXECUTE_STDIN_MAX 1048576
 
@@ -100,14 +101,17 @@ struct execute_request {
  * is_multipart  the JSON came as part "request" of a multipart body, so "part" is allowed and a
  *               missing dataset means all file parts
  *
- * Errors: E_INVALID with the path of the first fault; E_LIMIT beyond a limit above;
- * E_UNSUPPORTED when the body asks for "llm". Release with execute_request_done.
+ * Errors: E_INVALID with the path of the first fault; E_LIMIT for a count or size beyond a limit
+ * above (a name too long or a value of `environment` out of range is E_INVALID); E_UNSUPPORTED when
+ * the body asks for "llm". Release with execute_request_done.
  */
 int execute_request_parse(struct view text, size_t size_max, bool is_multipart,
 	struct execute_request *ret_request, struct err *err) MUST_CHECK;
 void execute_request_done(struct execute_request *request);
 
-/* A name for one more dataset of a multipart body (its filename); E_INVALID, E_LIMIT, E_CONFLICT.
+/*
+ * One more dataset of a multipart body: part_name (borrowed) is the part, file_name its filename.
+ * E_INVALID for a bad or already used name, E_LIMIT beyond EXECUTE_DATASETS_MAX.
  */
 int execute_request_add_part(struct execute_request *request, struct view part_name,
 	struct view file_name, struct err *err) MUST_CHECK;
