@@ -140,11 +140,14 @@ def read_packages(root):
 
 
 def precompile(root):
-    """Bytecode that is never compared with its source; one process, so the bytes repeat."""
+    """Bytecode that is never compared with its source; one process, so the bytes repeat.
+
+    -B and -f: what compileall itself imports must not be written in the usual, dated form first.
+    """
     python = sorted((root / "usr/bin").glob("python3.[0-9]*"))[0]
     library = f"/usr/lib/{python.name}"
-    run(["/usr/sbin/chroot", str(root), f"/usr/bin/{python.name}", "-I", "-S", "-m", "compileall", "-q",
-         "-j1", "-x", "/test/|/lib2to3/tests/", "--invalidation-mode", "unchecked-hash", library],
+    run(["/usr/sbin/chroot", str(root), f"/usr/bin/{python.name}", "-I", "-S", "-B", "-m", "compileall", "-q",
+         "-f", "-j1", "-x", "/test/|/lib2to3/tests/", "--invalidation-mode", "unchecked-hash", library],
         env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PATH": "/usr/bin"})
     run(["/usr/sbin/chroot", str(root), "/usr/sbin/ldconfig"], env={"PATH": "/usr/bin"})
 
@@ -250,7 +253,7 @@ def main():
     parser.add_argument("--check", action="store_true",
                         help="only say whether a build is due (exit status 1)")
     options = parser.parse_args()
-    images = pathlib.Path(options.state) / "images"
+    images = pathlib.Path(options.state).absolute() / "images"
     try:
         if options.check:
             reason = why_build(images, options.name)
@@ -259,6 +262,8 @@ def main():
         images.mkdir(mode=0o755, parents=True, exist_ok=True)
         with (images / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            for leftover in images.glob(".build-*"):  # of a build that was killed
+                shutil.rmtree(leftover)
             reason = "asked for" if options.force else why_build(images, options.name)
             if not reason:
                 return 0

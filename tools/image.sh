@@ -3,8 +3,8 @@
 #   tools/image.sh [--force] [--check] [--name base] [--state DIR]     see images/README.md
 # Writes below CUPEL_STATE_DIR (default /var/lib/cupel); building needs root or sudo.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-build=(/usr/bin/python3 images/build.py --state "${CUPEL_STATE_DIR:-/var/lib/cupel}" "$@")
+build=(/usr/bin/python3 "$(dirname "$0")/../images/build.py"
+	--state "${CUPEL_STATE_DIR:-/var/lib/cupel}" "$@")
 if [ "$(id -u)" -eq 0 ]; then
 	exec "${build[@]}"
 fi
