@@ -1,8 +1,10 @@
 /* See sign.h. */
 #include "kit/crypto/sign.h"
 
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/param_build.h>
 #include <openssl/x509.h>
 
 #include "kit/base/mem.h"
@@ -11,7 +13,7 @@
 #define PEM_BEGIN "-----BEGIN PUBLIC KEY-----\n"
 #define PEM_END "-----END PUBLIC KEY-----\n"
 
-enum { PEM_LINE = 64 };
+enum { PEM_LINE = 64, P256_SCALAR_SIZE = 32, P256_POINT_SIZE = 65 };
 
 struct sign_key {
 	EVP_PKEY *pkey;
@@ -51,6 +53,76 @@ int sign_key_from_seed(struct view seed, struct sign_key **ret_key, struct err *
 			SIGN_ED25519_SEED_SIZE, seed.size);
 	return wrap_key(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed.data, seed.size),
 		SIGN_ED25519, ret_key, err);
+}
+
+static void bignum_done(BIGNUM **number)
+{
+	BN_clear_free(*number);
+}
+
+static void group_done(EC_GROUP **group)
+{
+	EC_GROUP_free(*group);
+}
+
+static void point_done(EC_POINT **point)
+{
+	EC_POINT_free(*point);
+}
+
+static void builder_done(OSSL_PARAM_BLD **builder)
+{
+	OSSL_PARAM_BLD_free(*builder);
+}
+
+static void params_done(OSSL_PARAM **params)
+{
+	OSSL_PARAM_free(*params);
+}
+
+static void key_context_done(EVP_PKEY_CTX **context)
+{
+	EVP_PKEY_CTX_free(*context);
+}
+
+/* A P-256 key of scalar and point; NULL when the library fails. */
+static EVP_PKEY *make_p256(const BIGNUM *scalar, const uint8_t *point, size_t size)
+{
+	AUTO(builder_done) OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+	AUTO(key_context_done)
+	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+	EVP_PKEY *pkey = NULL;
+	if (!builder || !context ||
+		!OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, "P-256", 0) ||
+		!OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_PRIV_KEY, scalar) ||
+		!OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, size))
+		return NULL;
+	AUTO(params_done) OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(builder);
+	if (!params || EVP_PKEY_fromdata_init(context) <= 0 ||
+		EVP_PKEY_fromdata(context, &pkey, EVP_PKEY_KEYPAIR, params) <= 0)
+		return NULL;
+	return pkey;
+}
+
+int sign_key_from_scalar(struct view scalar, struct sign_key **ret_key, struct err *err)
+{
+	uint8_t encoded[P256_POINT_SIZE];
+	if (scalar.size != P256_SCALAR_SIZE)
+		return err_set(err, E_INVALID, "a P-256 scalar has %d bytes, got %zu",
+			P256_SCALAR_SIZE, scalar.size);
+	AUTO(group_done) EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+	AUTO(bignum_done) BIGNUM *number = BN_secure_new();
+	if (!group || !number || !BN_bin2bn(scalar.data, (int)scalar.size, number))
+		return err_set(err, E_INTERNAL, "OpenSSL is out of memory");
+	BN_set_flags(number, BN_FLG_CONSTTIME);
+	if (BN_is_zero(number) || BN_cmp(number, EC_GROUP_get0_order(group)) >= 0)
+		return err_set(err, E_INVALID, "a P-256 scalar is not in 1..n-1");
+	AUTO(point_done) EC_POINT *point = EC_POINT_new(group);
+	if (!point || EC_POINT_mul(group, point, number, NULL, NULL, NULL) != 1 ||
+		EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, encoded,
+			sizeof(encoded), NULL) != sizeof(encoded))
+		return err_set(err, E_INTERNAL, "OpenSSL could not compute a P-256 point");
+	return wrap_key(make_p256(number, encoded, sizeof(encoded)), SIGN_P256, ret_key, err);
 }
 
 void sign_key_free(struct sign_key *key)

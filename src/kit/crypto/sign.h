@@ -22,6 +22,9 @@ int sign_key_generate(enum sign_kind kind, struct sign_key **ret_key, struct err
 /* Ed25519 from its 32-byte seed. E_INVALID for another length. */
 int sign_key_from_seed(struct view seed, struct sign_key **ret_key, struct err *err) MUST_CHECK;
 
+/* P-256 from its 32-byte big-endian scalar. E_INVALID unless it is in 1..n-1. */
+int sign_key_from_scalar(struct view scalar, struct sign_key **ret_key, struct err *err) MUST_CHECK;
+
 void sign_key_free(struct sign_key *key);
 static inline void sign_key_free_pointer(struct sign_key **key)
 {

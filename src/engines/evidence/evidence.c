@@ -1,0 +1,48 @@
+/* See evidence.h: the table of providers and what holds for all of them. */
+#include "engines/evidence/evidence.h"
+
+#include "engines/evidence/internal.h"
+
+static const struct provider {
+	const char *name;
+	int (*get)(const struct evidence_source *source, const struct evidence_request *request,
+		struct buf *quote, struct err *err);
+	bool extends; /* takes digests for RTMR3 with the request */
+} providers[EVIDENCE_KIND_COUNT] = {
+	[EVIDENCE_SIMULATED] = { "simulated", evidence_simulated, true },
+};
+
+const char *evidence_kind_name(enum evidence_kind kind)
+{
+	return providers[kind].name;
+}
+
+static int check(
+	const struct provider *provider, const struct evidence_request *request, struct err *err)
+{
+	if (request->report_data.size != EVIDENCE_REPORT_DATA_SIZE)
+		return err_set(err, E_INVALID, "report data has %d bytes, got %zu",
+			EVIDENCE_REPORT_DATA_SIZE, request->report_data.size);
+	if (request->extension_count > EVIDENCE_EXTENSIONS_MAX)
+		return err_set(err, E_INVALID, "at most %d digests extend RTMR3, got %zu",
+			EVIDENCE_EXTENSIONS_MAX, request->extension_count);
+	if (request->extension_count > 0 && !provider->extends)
+		return err_set(err, E_UNSUPPORTED,
+			"provider %s takes no digests for RTMR3 with a request", provider->name);
+	for (size_t i = 0; i < request->extension_count; i++)
+		if (request->extensions[i].size != EVIDENCE_DIGEST_SIZE)
+			return err_set(err, E_INVALID, "digest %zu has %zu bytes, expected %d", i,
+				request->extensions[i].size, EVIDENCE_DIGEST_SIZE);
+	return 0;
+}
+
+int evidence_get(const struct evidence_source *source, const struct evidence_request *request,
+	struct buf *quote, struct err *err)
+{
+	const struct provider *provider = &providers[source->kind];
+	TRY(check(provider, request, err));
+	int status = provider->get(source, request, quote, err);
+	if (status < 0)
+		err_wrap(err, "evidence from %s", provider->name);
+	return status;
+}

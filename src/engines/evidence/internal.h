@@ -1,0 +1,10 @@
+/* What the providers share inside this directory. */
+#ifndef ENGINES_EVIDENCE_INTERNAL_H
+#define ENGINES_EVIDENCE_INTERNAL_H
+
+#include "engines/evidence/evidence.h"
+
+int evidence_simulated(const struct evidence_source *source, const struct evidence_request *request,
+	struct buf *quote, struct err *err) MUST_CHECK;
+
+#endif
