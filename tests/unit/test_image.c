@@ -377,6 +377,17 @@ START_TEST(opens_by_loop_path_and_descriptor)
 }
 END_TEST
 
+START_TEST(preloads_every_file)
+{
+	auto_image *image = open_base(0);
+	if (!image)
+		return;
+	uint64_t bytes = 0;
+	ck_assert_ok(image_preload(image, &bytes, &err), err);
+	ck_assert_uint_gt(bytes, 20 << 20);
+}
+END_TEST
+
 START_TEST(attaches_to_a_directory)
 {
 	auto_image *image = open_base(0);
@@ -402,4 +413,4 @@ END_TEST
 UNIT_MAIN("image", manifest_accepts_and_refuses, tool_list_decides_what_shows,
 	verify_tells_each_fault, list_shows_good_and_broken,
 	listed_tools_run_and_others_do_not_exist, every_single_tool_shows_itself_only, mask_refuses,
-	opens_by_loop_path_and_descriptor, attaches_to_a_directory)
+	opens_by_loop_path_and_descriptor, preloads_every_file, attaches_to_a_directory)
