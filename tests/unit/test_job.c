@@ -285,7 +285,7 @@ START_TEST(args_and_env_together_are_bounded)
 	auto_done(buf) before = {};
 	ck_assert_ok(buf_append_string(&before, "{" SANDBOX ",\"args\":[", &err), err);
 	size_t written = 2; /* brackets */
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 1; i++) {
 		ck_assert_ok(buf_append_string(&before, i ? ",\"" : "\"", &err), err);
 		for (size_t n = 0; n < EXECUTE_TEXT_MAX; n++)
 			ck_assert_ok(buf_append_string(&before, "b", &err), err);

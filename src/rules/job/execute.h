@@ -24,7 +24,7 @@
 #define EXECUTE_SCRIPT_BYTES_MAX 1048576  /* one script */
 #define EXECUTE_SCRIPTS_BYTES_MAX 8388608 /* all scripts */
 #define EXECUTE_TEXT_MAX 4096             /* one argument or environment value */
-#define EXECUTE_VALUES_BYTES_MAX 16384    /* args and env as canonical JSON: certified in clear */
+#define EXECUTE_VALUES_BYTES_MAX 8192     /* args and env as canonical JSON: certified in clear */
 #define EXECUTE_URL_MAX 2048
 #define EXECUTE_STDIN_MAX 1048576
 
