@@ -500,3 +500,45 @@ def test_tls_handshake_that_never_comes(start):
         read_all(sock)
     assert time.monotonic() - begin < 2
     assert wait_for(lambda: server.stats()["connections"] == 1)
+
+
+def memory_has(pid, needle):
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            span, access = line.split()[:2]
+            if "r" not in access or line.rstrip().endswith(("[vvar]", "[vsyscall]")):
+                continue
+            start, end = (int(x, 16) for x in span.split("-"))
+            memory.seek(start)
+            try:
+                if needle in memory.read(end - start):
+                    return True
+            except OSError:
+                continue
+    return False
+
+
+@pytest.mark.parametrize("how", ["length", "chunked", "cut"])
+def test_bodies_leave_no_trace_in_memory(server, how):
+    if os.geteuid() != 0:
+        pytest.skip("reads another process's memory")
+    canary = b"canary" + os.urandom(8).hex().encode()
+    body = (b"-%s-" % canary) * 3000
+    half = len(body) // 2
+    sock = server.connect()
+    if how == "chunked":
+        sock.sendall(b"POST /wait HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % half +
+                     body[:half] + b"\r\n%x\r\n" % (len(body) - half) + body[half:] + b"\r\n0\r\n\r\n")
+    else:
+        sock.sendall(b"POST /wait HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % len(body) +
+                     (body if how == "length" else body[:-1]))
+    assert wait_for(lambda: memory_has(server.process.pid, canary)), "positive control"
+    sock.close()
+    assert wait_for(lambda: server.stats()["ends"][GONE] == 1)
+    assert not memory_has(server.process.pid, canary)
+    client = server.client()
+    client.request("POST", "/echo", body)
+    assert client.getresponse().read() == body
+    assert wait_for(lambda: server.stats()["ends"][ANSWERED] >= 2)
+    assert not memory_has(server.process.pid, canary), "while the connection is kept alive"
+    client.close()
