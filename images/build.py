@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import pathlib
+import platform
 import re
 import shutil
 import subprocess
@@ -88,22 +89,35 @@ def newer_packages(manifest):
     return newer
 
 
-def apt_sources():
-    """The Debian lines of this machine's apt configuration, main only: (suite, lines)."""
+def debian_lines():
+    """(suite, lines) of this machine's apt configuration, main only; None without package lists."""
     wanted = "$(REPO_URI)|$(RELEASE)|$(ORIGIN)|$(LABEL)|$(CODENAME)|$(COMPONENT)"
     text = run(["apt-get", "indextargets", "--format", wanted, "Created-By: Packages"])
-    suite, lines = None, []
+    suites, lines = [], []
     for uri, release, origin, label, codename, component in sorted(
             {tuple(line.split("|")) for line in text.splitlines() if line.count("|") == 5}):
         if origin != "Debian" or component != "main":
             continue
         lines.append(f"deb {uri} {release} main")
         if label == "Debian" and "-" not in codename:
-            suite = suite or codename
-    if not suite:
-        raise Fault("no Debian package lists on this machine: run `apt-get update` as root first")
+            suites.append(codename)
+    if not suites:
+        return None
+    running = platform.freedesktop_os_release().get("VERSION_CODENAME")
+    suite = running if running in suites else suites[0]
     ours = [line for line in lines if line.split()[2].split("-")[0] == suite]
     return suite, ours
+
+
+def apt_sources():
+    found = debian_lines()
+    if not found:
+        run(["apt-get", "update"])
+        found = debian_lines()
+    if not found:
+        raise Fault("expected a Debian mirror in this machine's apt configuration, found none; "
+                    "add one to /etc/apt/sources.list")
+    return found
 
 
 def apt_options():

@@ -146,7 +146,8 @@ def pick_tools(root, recipe, package_files):
 def needed_libraries(root, selected, named):
     """Closure of DT_NEEDED over the selected files, as paths of libraries (and their links)."""
     folders = sorted(p for p in (root / "usr/lib").iterdir() if p.name.endswith("-linux-gnu"))
-    places = [p for f in folders + [root / "usr/lib64"] for p in sorted(f.glob("*.so*"))]
+    places = [p for f in folders + [root / "usr/lib", root / "usr/lib64"]
+              for p in sorted(f.glob("*.so*"))]
     libraries = {}
     for place in places:
         libraries.setdefault(place.name, os.path.relpath(place, root))
