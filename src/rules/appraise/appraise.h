@@ -55,6 +55,19 @@ enum tcb_status {
 
 const char *tcb_status_name(enum tcb_status status);
 
+/* Security versions of AMD firmware; fmc only on Turin. */
+struct snp_tcb {
+	uint8_t fmc, boot_loader, tee, snp, microcode;
+};
+
+enum snp_product {
+	SNP_PRODUCT_NONE,
+	SNP_PRODUCT_MILAN,
+	SNP_PRODUCT_GENOA,
+	SNP_PRODUCT_TURIN,
+	SNP_PRODUCT_COUNT,
+};
+
 /* Everything that may weaken or sharpen an appraisal. All zeros is the strict profile. */
 struct appraise_policy {
 	bool is_collateral_optional; /* absent collateral is "unchecked" instead of a reason */
@@ -75,6 +88,27 @@ struct appraise_policy {
 		struct appraise_list platforms;   /* SHA-256 of accepted PPIDs */
 		uint64_t evaluation_number_min;
 	} tdx;
+
+	struct {
+		bool may_be_provisional;   /* committed TCB below current */
+		unsigned vmpls;            /* bits 1 << VMPL; 0 means VMPL 0 only */
+		unsigned refused_products; /* bits 1 << enum snp_product */
+		bool is_smt_refused;
+		bool is_single_socket_required;
+		uint64_t platform_required; /* bits of PLATFORM_INFO */
+		uint64_t platform_forbidden;
+		struct snp_tcb tcb_min; /* reported */
+		struct snp_tcb launch_tcb_min;
+		unsigned abi_major_min, abi_minor_min; /* of the guest policy */
+		uint32_t guest_svn_min;
+		uint64_t launch_mitigations; /* bits that must be set at launch */
+		struct appraise_list measurement;
+		struct appraise_list host_data;
+		struct appraise_list id_keys;
+		struct appraise_list author_keys;
+		struct appraise_list csp_ids; /* text of the VLEK's extension */
+		struct appraise_list chips;   /* accepted CHIP_IDs */
+	} snp;
 };
 
 struct appraise_reason {
@@ -122,6 +156,14 @@ struct appraise_result {
 	struct view tcb_date;   /* text of the matched level's date */
 	struct view advisories; /* JSON array of the matched level; empty when none */
 	uint64_t evaluation_number;
+
+	/* SNP. */
+	enum snp_product product;
+	struct snp_tcb tcb; /* reported */
+	uint64_t guest_policy;
+	uint64_t platform_info;         /* all bits as they came */
+	uint64_t platform_info_unknown; /* those without a meaning here */
+	unsigned vmpl;
 };
 
 /*
