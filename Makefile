@@ -23,6 +23,7 @@ demo: image
 lint: setup
 	@$(PYTHON) tools/layers.py
 	@$(PYTHON) tools/lint.py
+	@$(PYTHON) tools/purity.py $(BUILD)
 
 check: image lint
 	@tools/check.sh $(BUILD) $(ASAN)

@@ -1,0 +1,46 @@
+#!/usr/bin/python3
+"""Write the starting inputs of the fuzz targets below a directory: seeds.py build/fuzz/seeds."""
+import base64
+import json
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+GOLDEN = json.loads((ROOT / "tests/golden/inputs.json").read_text())
+
+
+def bodies():
+    for row in json.loads((ROOT / "tests/vectors/execute.json").read_text()):
+        text = row["text"] if "text" in row else json.dumps(row["body"])
+        if len(text) < 3000:
+            yield ("m" if row.get("multipart") else "j") + text
+
+
+def envelope(signatures):
+    return json.dumps({
+        "payload": base64.b64encode(GOLDEN["statement"].encode()).decode(),
+        "payloadType": "application/vnd.in-toto+json",
+        "signatures": [{"keyid": f"{i:064x}", "sig": base64.b64encode(bytes(64)).decode()}
+                       for i in range(signatures)]})
+
+
+SEEDS = {
+    "execute": list(bodies()),
+    "json": [body[1:] for body in bodies()] + [GOLDEN["inputs"], GOLDEN["statement"]],
+    "text": ["", "Zg==", "Zm8=", "Zm9v", "-__-", "00aBFf", "+//+", "=", "Zh=="],
+    "dsse": [envelope(n) for n in (0, 1, 2, 4, 5)],
+    "trace": [json.dumps(GOLDEN["traceEvents"]), "[]", "{}", "[1,null]"],
+    "certificate": [envelope(1), envelope(2)],
+}
+
+
+def main():
+    top = pathlib.Path(sys.argv[1])
+    for name, seeds in SEEDS.items():
+        (top / name).mkdir(parents=True, exist_ok=True)
+        for number, seed in enumerate(seeds):
+            (top / name / f"{number:04}").write_bytes(seed.encode("utf-8", "surrogatepass"))
+
+
+if __name__ == "__main__":
+    main()
