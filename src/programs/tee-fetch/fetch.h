@@ -1,0 +1,32 @@
+/* One bounded download; the only user of libcurl in this program. */
+#ifndef PROGRAMS_TEE_FETCH_FETCH_H
+#define PROGRAMS_TEE_FETCH_FETCH_H
+
+#include <stdint.h>
+
+#include "kit/base/err.h"
+#include "programs/tee-fetch/address.h"
+
+#define FETCH_URL_MAX 8192
+#define FETCH_REDIRECTS_MAX 3
+
+struct fetch_limits {
+	uint64_t bytes_max;
+	uint64_t timeout_ms; /* for everything, redirects included */
+	uint64_t connect_timeout_ms;
+	struct address_policy policy;
+	const char *ca_file; /* PEM; NULL: the system's */
+};
+
+/*
+ * Fetch url and write the body to out_fd, at most bytes_max bytes.
+ *
+ * E_INVALID: not an http(s) URL, or with user information; E_DENIED: an address or a redirect that
+ * is not allowed; E_NOT_FOUND: the server says 404 or 410; E_LIMIT: body, redirects or time;
+ * E_INTEGRITY: the server's certificate is not good; E_UNAVAILABLE: no name, no connection, a
+ * broken transfer, another status, output not writable.
+ */
+int fetch_url(
+	const char *url, const struct fetch_limits *limits, int out_fd, struct err *err) MUST_CHECK;
+
+#endif
