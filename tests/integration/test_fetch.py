@@ -151,7 +151,7 @@ def secure(tmp_path_factory):
         serialization.NoEncryption()))
     server = make_server((path / "cert.pem", path / "key.pem"))
     server.url = f"https://127.0.0.1:{server.server_port}"
-    server.ca = f"--ca-file={path}/cert.pem"
+    server.ca = f"ca_file={path}/cert.pem"
     yield server
     server.shutdown()
 
@@ -161,8 +161,8 @@ def fetch(url, *args, max_bytes=1 << 20, timeout_ms=3000, loopback=True, environ
     if isinstance(url, str):
         url = url.encode()
     done = subprocess.run(
-        [PROGRAM, f"--max-bytes={max_bytes}", "--timeout-ms", str(timeout_ms),
-         "--connect-timeout-ms", "1000", *allow, *args], input=url, capture_output=True, timeout=30, env=environment)
+        [PROGRAM, f"max_bytes={max_bytes}", f"timeout_ms={timeout_ms}", "connect_timeout_ms=1000",
+         *allow, *args], input=url, capture_output=True, timeout=30, env=environment)
     if done.returncode == 0:
         assert done.stderr == b""
         return "ok", done.stdout
@@ -278,10 +278,9 @@ def test_environment_has_no_say(plain):
 
 
 def test_arguments():
-    enough = ("--max-bytes=1", "--timeout-ms=1")
-    for args in ((), ("--max-bytes=1",), ("--max-bytes=0", "--timeout-ms=1"),
-                 ("--max-bytes=x", "--timeout-ms=1"), ("--max-bytes=1", "--timeout-ms"),
-                 (*enough, "--surprise"), (*enough, "https://h/"), (*enough, "--max-bytes=-1")):
+    for args in ((), ("max_bytes=1",), ("max_bytes=0", "timeout_ms=1", "connect_timeout_ms=1"),
+                 ("max_bytes=x", "timeout_ms=1", "connect_timeout_ms=1"),
+                 ("max_bytes=1", "timeout_ms=1", "connect_timeout_ms=1", "--surprise")):
         done = subprocess.run([PROGRAM, *args], input=b"https://h/", capture_output=True)
         assert done.returncode == 1 and json.loads(done.stderr)["category"] == "invalid"
 
@@ -289,6 +288,7 @@ def test_arguments():
 def test_output_that_cannot_be_written(plain):
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [PROGRAM, "--max-bytes=100000", "--timeout-ms=2000", "--allow-loopback"], input=f"{plain.url}/data/50000".encode(), stdout=full,
+            [PROGRAM, "max_bytes=100000", "timeout_ms=2000", "connect_timeout_ms=1000",
+             "--allow-loopback"], input=f"{plain.url}/data/50000".encode(), stdout=full,
             stderr=subprocess.PIPE)
     assert done.returncode == 6 and json.loads(done.stderr)["category"] == "unavailable"

@@ -26,7 +26,8 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 	[STATEMENT_JOB_INSERT] =
 		"INSERT INTO job (id, principal, state, is_final, created_ms, updated_ms, "
 		"inputs_json) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-	[STATEMENT_JOB_UPDATE] = "UPDATE job SET state = ?2, is_final = ?3, updated_ms = ?4 "
+	[STATEMENT_JOB_UPDATE] = "UPDATE job SET state = ?2, is_final = ?3, updated_ms = ?4, "
+				 "inputs_json = coalesce(?5, inputs_json) "
 				 "WHERE id = ?1 AND is_final = 0",
 	[STATEMENT_JOB_FINISH] =
 		"UPDATE job SET state = ?2, is_final = 1, updated_ms = ?3, certificate_id = ?4 "

@@ -66,7 +66,10 @@ void store_job_done(struct store_job *job);
 /* Insert. E_CONFLICT: the id exists. E_LIMIT: inputs_json is too long. E_INVALID: no id. */
 int store_job_insert(struct store *store, const struct store_job *job, struct err *err) MUST_CHECK;
 
-/* Change state, is_final, updated_ms of job->id. E_NOT_FOUND; E_CONFLICT: it is already final. */
+/*
+ * Change state, is_final and updated_ms of job->id, and inputs_json unless that is NULL.
+ * E_NOT_FOUND; E_CONFLICT: it is already final.
+ */
 int store_job_update(struct store *store, const struct store_job *job, struct err *err) MUST_CHECK;
 
 /* E_NOT_FOUND. Release with store_job_done. */

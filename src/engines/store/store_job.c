@@ -45,6 +45,7 @@ int store_job_update(struct store *store, const struct store_job *job, struct er
 	store_bind_text(update, 2, job->state);
 	(void)sqlite3_bind_int(update, 3, job->is_final);
 	store_bind_time(update, 4, job->updated_ms);
+	store_bind_text(update, 5, job->inputs_json);
 	TRY(store_run(store, update, "updating a job", err));
 	if (sqlite3_changes(store->db) > 0)
 		return 0;

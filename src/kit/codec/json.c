@@ -242,6 +242,15 @@ int json_range(const struct json *integer, const char *path, int64_t min, int64_
 	return 0;
 }
 
+bool json_is_text(struct view bytes)
+{
+	if (bytes.size == 0)
+		return true;
+	json_t *value = json_stringn((const char *)bytes.data, bytes.size);
+	json_decref(value);
+	return value && !memchr(bytes.data, 0, bytes.size);
+}
+
 struct json *json_new_object(void)
 {
 	return outer(json_object());

@@ -85,6 +85,9 @@ int json_match(const struct json *object, const char *path, const struct json_me
 int json_range(const struct json *integer, const char *path, int64_t min, int64_t max,
 	int64_t *ret_value, struct err *err) MUST_CHECK;
 
+/* Whether the bytes can be a JSON string as they are: valid UTF-8 without NUL. */
+bool json_is_text(struct view bytes);
+
 /* Building. A value given to set/append belongs to the container afterwards. */
 struct json *json_new_object(void);
 struct json *json_new_array(void);
@@ -104,6 +107,9 @@ void json_set_hex(struct json *object, const char *name, struct view bytes);
  * outside printable ASCII; E_LIMIT as buf_append.
  */
 int json_encode(const struct json *value, struct buf *buf, struct err *err) MUST_CHECK;
+
+/* Compact text in the order of the members, fractions allowed: data, not for hashing claims. */
+int json_encode_plain(const struct json *value, struct buf *buf, struct err *err) MUST_CHECK;
 
 /* The same members, indented by two blanks, for people. Never hash this. */
 int json_encode_pretty(const struct json *value, struct buf *buf, struct err *err) MUST_CHECK;

@@ -184,10 +184,19 @@ static int append_dump(const char *text, size_t size, void *data)
 	return buf_append(data, view_of(text, size), &ignored);
 }
 
-int json_encode_pretty(const struct json *value, struct buf *buf, struct err *err)
+static int dump(const struct json *value, size_t flags, struct buf *buf, struct err *err)
 {
-	if (json_dump_callback(inner(value), append_dump, buf, JSON_INDENT(2) | JSON_ENCODE_ANY) <
-		0)
+	if (json_dump_callback(inner(value), append_dump, buf, flags | JSON_ENCODE_ANY) < 0)
 		return err_set(err, E_LIMIT, "JSON text is larger than %zu bytes", buf->limit);
 	return 0;
+}
+
+int json_encode_plain(const struct json *value, struct buf *buf, struct err *err)
+{
+	return dump(value, JSON_COMPACT, buf, err);
+}
+
+int json_encode_pretty(const struct json *value, struct buf *buf, struct err *err)
+{
+	return dump(value, JSON_INDENT(2), buf, err);
 }

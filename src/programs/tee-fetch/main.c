@@ -1,8 +1,8 @@
 /*
  * tee-fetch: fetch one URL for the agent, in a process of its own that holds nothing else.
  *
- *	tee-fetch --max-bytes N --timeout-ms N [--connect-timeout-ms N] [--allow-loopback]
- *	          [--allow-private] [--ca-file PATH]
+ *	tee-fetch max_bytes=N timeout_ms=N connect_timeout_ms=N [--allow-loopback]
+ *	          [--allow-private] [ca_file=PATH]
  *
  * The URL comes on standard input (a process list shows arguments), the body leaves on standard
  * output; after a failure it may hold a part of the body, which the caller drops. A failure is one
@@ -10,7 +10,6 @@
  * negated category of kit/base/err.h (1 invalid, 2 denied, 3 not-found, 5 limit, 6 unavailable,
  * 7 integrity, 8 internal), 0 when everything was written.
  */
-#include <getopt.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -24,61 +23,51 @@
 #define MEMORY_MAX (512UL << 20) /* address space; libcurl, OpenSSL and a resolver thread */
 #define FILES_MAX 64
 #define TIMEOUT_MS_MAX 3600000
-#define CONNECT_TIMEOUT_MS 10000
 #define BYTES_MAX (1ULL << 40)
 #define CPU_S_PER_GIB 30 /* generous for TLS; plus the base below */
 #define CPU_S_BASE 20
 
-static const struct option options[] = {
-	{ "max-bytes", required_argument, NULL, 'b' },
-	{ "timeout-ms", required_argument, NULL, 't' },
-	{ "connect-timeout-ms", required_argument, NULL, 'c' },
-	{ "ca-file", required_argument, NULL, 'a' },
-	{ "allow-loopback", no_argument, NULL, 'l' },
-	{ "allow-private", no_argument, NULL, 'p' },
-	{},
-};
-
-static int parse_number(const char *text, uint64_t max, uint64_t *value, struct err *err)
+static int parse_number(
+	const char *arg, const char *name, uint64_t max, uint64_t *value, struct err *err)
 {
-	int status = str_parse_u64(text, 1, max, value, err);
-	if (status < 0)
-		err_wrap(err, "tee-fetch arguments");
-	return status;
+	if (!str_starts(arg, name))
+		return err_set(err, E_NOT_FOUND, "another argument");
+	return str_parse_u64(arg + strlen(name), 1, max, value, err);
 }
 
-static int take_option(int option, struct fetch_limits *limits, struct err *err)
+static int parse_argument(const char *arg, struct fetch_limits *limits, struct err *err)
 {
-	if (option == 'b')
-		return parse_number(optarg, BYTES_MAX, &limits->bytes_max, err);
-	if (option == 't')
-		return parse_number(optarg, TIMEOUT_MS_MAX, &limits->timeout_ms, err);
-	if (option == 'c')
-		return parse_number(optarg, TIMEOUT_MS_MAX, &limits->connect_timeout_ms, err);
-	if (option == 'a')
-		limits->ca_file = optarg;
-	else if (option == 'l')
+	struct {
+		const char *name;
+		uint64_t max;
+		uint64_t *value;
+	} numbers[] = { { "max_bytes=", BYTES_MAX, &limits->bytes_max },
+		{ "timeout_ms=", TIMEOUT_MS_MAX, &limits->timeout_ms },
+		{ "connect_timeout_ms=", TIMEOUT_MS_MAX, &limits->connect_timeout_ms } };
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		int status = parse_number(
+			arg, numbers[i].name, numbers[i].max, numbers[i].value, err);
+		if (status != E_NOT_FOUND)
+			return status;
+	}
+	if (str_starts(arg, "ca_file="))
+		limits->ca_file = arg + strlen("ca_file=");
+	else if (str_equal(arg, "--allow-loopback"))
 		limits->policy.allow_loopback = true;
-	else if (option == 'p')
+	else if (str_equal(arg, "--allow-private"))
 		limits->policy.allow_private = true;
 	else
-		return err_set(
-			err, E_INVALID, "tee-fetch has no such option, or it lacks its value");
+		return err_set(err, E_INVALID, "unknown argument '%.64s'", arg);
 	return 0;
 }
 
-static int parse_arguments(
-	int argc, char *const *argv, struct fetch_limits *limits, struct err *err)
+static int parse_arguments(char *const *argv, struct fetch_limits *limits, struct err *err)
 {
-	int option = 0;
-	opterr = 0;
-	limits->connect_timeout_ms = CONNECT_TIMEOUT_MS;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)
-		TRY(take_option(option, limits, err));
-	if (optind != argc || !limits->bytes_max || !limits->timeout_ms)
+	for (char *const *arg = argv + 1; *arg; arg++)
+		TRY(parse_argument(*arg, limits, err));
+	if (!limits->bytes_max || !limits->timeout_ms || !limits->connect_timeout_ms)
 		return err_set(err, E_INVALID,
-			"tee-fetch needs --max-bytes and --timeout-ms, and the URL on standard "
-			"input");
+			"max_bytes=, timeout_ms= and connect_timeout_ms= are all needed");
 	return 0;
 }
 
@@ -114,11 +103,11 @@ static int read_url(struct buf *url, struct err *err)
 	return 0;
 }
 
-static int run(int argc, char *const *argv, struct err *err)
+static int run(char *const *argv, struct err *err)
 {
 	struct fetch_limits limits = {};
 	auto_done(buf) url = {};
-	TRY(parse_arguments(argc, argv, &limits, err));
+	TRY(parse_arguments(argv, &limits, err));
 	TRY(limit_self(&limits, err));
 	TRY(read_url(&url, err));
 	return fetch_url(buf_string(&url), &limits, STDOUT_FILENO, err);
@@ -142,10 +131,10 @@ static void report(const struct err *err)
 			return;
 }
 
-int main(int argc, char **argv)
+int main(int argc UNUSED, char **argv)
 {
 	struct err err;
-	int status = run(argc, argv, &err);
+	int status = run(argv, &err);
 	if (status == 0)
 		return 0;
 	report(&err);

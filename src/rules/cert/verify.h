@@ -7,7 +7,7 @@
 #define RULES_CERT_VERIFY_H
 
 #include "kit/base/buf.h"
-#include "rules/appraise/appraise.h"
+#include "rules/appraise/tdx.h"
 #include "rules/cert/statement.h"
 
 enum cert_result { CERT_PASS, CERT_FAIL, CERT_NOT_CHECKED };
@@ -34,7 +34,8 @@ struct cert_verify_input {
 	struct view envelope;    /* DSSE JSON */
 	struct view issuer_spki; /* empty: issuer not checked */
 	const struct appraise_anchor *anchors;
-	size_t anchor_count; /* 0: quote chain not checked, never hardware */
+	size_t anchor_count;                     /* 0: quote chain not checked, never hardware */
+	const struct tdx_collateral *collateral; /* NULL: tcb not checked */
 	uint64_t as_of_ms;
 	struct view measurement; /* expected MRTD (48 bytes), empty: not checked */
 	bool has_result;

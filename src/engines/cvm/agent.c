@@ -1,0 +1,74 @@
+/* See agent.h. The configuration goes as argv: it holds no secret, and shows in ps what runs. */
+#include "engines/cvm/agent.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "kit/base/fd.h"
+#include "kit/base/str.h"
+#include "kit/proc/spawn.h"
+
+enum { NUMBER_SIZE = 24 };
+
+int agent_spawn(const struct agent_config *config, struct agent *ret_agent, struct err *err)
+{
+	char dataset_max[NUMBER_SIZE], json_max[NUMBER_SIZE];
+	int pair[2];
+	TRY(str_format(dataset_max, NUMBER_SIZE, err, "%llu",
+		(unsigned long long)config->dataset_bytes_max));
+	TRY(str_format(
+		json_max, NUMBER_SIZE, err, "%llu", (unsigned long long)config->json_bytes_max));
+	TRY(fd_socketpair(SOCK_SEQPACKET, pair, err));
+	auto_close theirs = pair[1];
+	const char *argv[] = { "tee-agent", "--sandbox", config->sandbox_path, "--fetch",
+		config->fetch_path, "--evidence", config->evidence_socket, "--vault",
+		config->vault_path, "--image", config->image_digest, "--dataset-max", dataset_max,
+		"--json-max", json_max, config->allows_loopback_fetch ? "--allow-loopback" : NULL,
+		NULL };
+	struct proc_spawn spawn = {
+		.path = config->agent_path,
+		.argv = argv,
+		.fds = (int[]){ theirs, config->image_fd },
+		.fd_count = 2,
+		.stdin_fd = -1,
+		.stdout_fd = -1,
+		.stderr_fd = config->log_fd,
+	};
+	struct agent agent = { .socket = pair[0] };
+	int status = proc_spawn(&spawn, &agent.pid, &agent.pidfd, err);
+	if (status < 0) {
+		fd_close(&agent.socket);
+		return status;
+	}
+	*ret_agent = agent;
+	return 0;
+}
+
+void agent_end(struct agent *agent)
+{
+	struct err ignored;
+	int code;
+	if (agent->pid <= 0)
+		return;
+	fd_close(&agent->socket);
+	(void)kill(agent->pid, SIGKILL);
+	if (proc_wait(agent->pid, &code, &ignored) < 0)
+		code = 0; /* reaped elsewhere: nothing left to do */
+	fd_close(&agent->pidfd);
+	*agent = (struct agent){ .pidfd = -1, .socket = -1 };
+}
+
+int agent_send_run(const struct agent *agent, const struct agent_run *run, const int *fds,
+	size_t fd_count, struct err *err)
+{
+	auto_json *body = json_new_object();
+	auto_done(buf) text = {};
+	json_set_string(body, "job_id", run->job_id);
+	json_set_string(body, "principal", run->principal);
+	json_set_string(body, "content_type", run->content_type);
+	json_set_string(body, "certificate_base", run->certificate_base);
+	json_set_integer(body, "accepted_ms", (int64_t)run->accepted_wall_ms);
+	TRY(json_encode(body, &text, err));
+	return message_send(agent->socket, AGENT_RUN, buf_view(&text), fds, fd_count, err);
+}

@@ -1,0 +1,71 @@
+/*
+ * The local driver of tee-agents: one process per computation on this machine, one SEQPACKET
+ * socket to it. The message vocabulary stands here because both ends include it; the agent's own
+ * table of what is allowed when is in programs/tee-agent.
+ *
+ * Life of an agent: spawned ahead, READY; RUN (or CERTIFY_LOST) once; ACCEPTED or REFUSED; EVENTs;
+ * DONE; it ends by itself. Closing the socket kills it and everything it made.
+ */
+#ifndef ENGINES_CVM_AGENT_H
+#define ENGINES_CVM_AGENT_H
+
+#include <sys/types.h>
+
+#include "kit/codec/json.h"
+#include "kit/proc/message.h"
+
+enum agent_message {
+	/* to the agent */
+	AGENT_RUN = 1, /* body: see agent_run; descriptors: body memfd, stdout, stderr (optional) */
+	AGENT_CANCEL,  /* no body */
+	AGENT_CERTIFY_LOST, /* body: {job_id, principal, created_ms, reason, inputs or null} */
+	/* from the agent */
+	AGENT_READY = 16, /* no body */
+	AGENT_ACCEPTED,   /* body: {inputs}: the request is valid and its datasets are loaded */
+	AGENT_EVENT,      /* body: one JSON object for the caller's event stream */
+	AGENT_REFUSED,    /* body: {category, message}: no certificate */
+	AGENT_DONE, /* body: index (agent_done); descriptors: reply, envelope (memory files) */
+};
+
+#define AGENT_REPLY_MAX (64 << 20)
+
+/* What an agent is told when it starts. All paths are trusted and borrowed. */
+struct agent_config {
+	const char *agent_path;      /* tee-agent executable */
+	const char *sandbox_path;    /* cupel-sandbox executable */
+	const char *fetch_path;      /* tee-fetch executable */
+	const char *evidence_socket; /* tee-sim's listening socket */
+	const char *vault_path;      /* an existing directory the agent may mount its memory over */
+	const char *image_digest;
+	int image_fd;               /* root of the mounted image */
+	uint64_t dataset_bytes_max; /* all datasets of one job */
+	uint64_t json_bytes_max;    /* the JSON document of one request */
+	bool allows_loopback_fetch;
+	int log_fd; /* JSON lines */
+};
+
+struct agent {
+	pid_t pid;
+	int pidfd;  /* readable when it ended */
+	int socket; /* messages; SOCK_SEQPACKET */
+};
+
+/* Spawn one. E_UNAVAILABLE. Release with agent_done. */
+int agent_spawn(
+	const struct agent_config *config, struct agent *ret_agent, struct err *err) MUST_CHECK;
+
+/* Close the socket, kill if alive, reap. Accepts an agent that was never spawned (pid 0). */
+void agent_end(struct agent *agent);
+
+/* Send RUN. fds as above; fd_count 1 or 3. */
+struct agent_run {
+	const char *job_id;
+	const char *principal;
+	const char *content_type;     /* of the body */
+	const char *certificate_base; /* URL before the certificate id; "" when there is none */
+	uint64_t accepted_wall_ms;
+};
+int agent_send_run(const struct agent *agent, const struct agent_run *run, const int *fds,
+	size_t fd_count, struct err *err) MUST_CHECK;
+
+#endif

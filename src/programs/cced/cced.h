@@ -1,0 +1,202 @@
+/*
+ * cced: the control plane. One libuv loop, no threads. main.c starts and stops everything,
+ * config.c says how, auth.c who may, api.c routes requests, jobs.c queues and follows computations,
+ * agents.c keeps agents ready, certificates.c stores and shows certificates, page.c draws them.
+ */
+#ifndef PROGRAMS_CCED_CCED_H
+#define PROGRAMS_CCED_CCED_H
+
+#include <uv.h>
+
+#include "engines/cvm/agent.h"
+#include "engines/image/image.h"
+#include "engines/keys/keys.h"
+#include "engines/net/http_server.h"
+#include "engines/store/store.h"
+#include "kit/base/log.h"
+#include "kit/codec/json.h"
+#include "rules/cert/verify.h"
+
+#define CCED_VERSION "0.1.0"
+#define CCED_TOKENS_MAX 256
+#define CCED_AGENTS_MAX 16
+#define CCED_JOB_ID_SIZE 40
+#define CCED_PATH_MAX 512
+#define CCED_PRINCIPAL_SIZE 64
+#define CCED_RESULTS_KEPT_MAX 64             /* finished asynchronous jobs whose reply is kept */
+#define CCED_RESULTS_BYTES_MAX (256U << 20)  /* all their replies together */
+#define CCED_RESULT_KEPT_MS (15 * 60 * 1000) /* a reply nobody fetched is wiped after this */
+#define CCED_EVENTS_MAX 512                  /* events kept per job for late watchers */
+#define CCED_DRAIN_MS 20000                  /* what SIGTERM gives running jobs */
+#define CCED_RETRY_AFTER_S "2"
+
+/* config.c: one value per row of its table. */
+struct config {
+	const char *address;
+	uint64_t port;
+	const char *state_dir;
+	const char *image;
+	const char *tls_certificate;
+	const char *tls_key;
+	bool has_tls; /* self-signed unless a certificate is given */
+	const char *tokens_path;
+	const char *public_url;
+	uint64_t concurrency; /* 0: number of processors */
+	uint64_t queue_max;
+	uint64_t agents_ready;
+	uint64_t dataset_max_mb;
+	uint64_t json_max_mb;
+	bool allows_loopback_fetch;
+	const char *log_level;
+};
+
+/* Defaults < file < environment < flags. Exits by itself only for --help and --version. */
+int config_load(int argc, char **argv, struct config *ret_config, bool *ret_is_help,
+	struct err *err) MUST_CHECK;
+
+enum role { ROLE_PUBLIC = 0, ROLE_READ = 1, ROLE_SUBMIT = 2, ROLE_ADMIN = 4 };
+
+struct token {
+	uint8_t sha256[32];
+	char principal[CCED_PRINCIPAL_SIZE];
+	unsigned roles;
+};
+
+struct auth {
+	struct token tokens[CCED_TOKENS_MAX];
+	size_t count;
+};
+
+/* auth.c: the token file of the state directory (made 0600 with one fresh token when missing). */
+int auth_load(const char *state_dir, const char *tokens_path, struct auth *ret_auth,
+	struct err *err) MUST_CHECK;
+/* Who asks: E_DENIED without or with a wrong token. */
+int auth_check(const struct auth *auth, struct http_request *request,
+	const struct token **ret_token, struct err *err) MUST_CHECK;
+
+enum job_state { JOB_RECEIVING, JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_STATE_COUNT };
+
+struct watcher { /* one SSE client */
+	struct http_request *request;
+	struct watcher *next;
+};
+
+struct cjob {
+	struct cced *cced;
+	struct cjob *next; /* all jobs, newest first */
+	char id[CCED_JOB_ID_SIZE];
+	char principal[CCED_PRINCIPAL_SIZE];
+	char content_type[256];
+	char base_url[256]; /* of the server as the client called it */
+	enum job_state state;
+	bool is_async;
+	bool is_stored;
+	bool is_lost_run; /* this agent only certifies what another one lost */
+	bool was_answered;
+	uint64_t accepted_ms;  /* wall clock */
+	uint64_t queued_at_ms; /* monotonic: fairness and statistics */
+	uint64_t done_at_ms;
+	struct http_request *request; /* who waits; NULL once gone or answered */
+	int body_fd;
+	struct agent agent;
+	uv_poll_t poll; /* on agent.socket */
+	bool is_polling;
+	struct buf reply; /* kept for asynchronous callers */
+	int reply_status;
+	char certificate_id[CERT_ID_SIZE];
+	char lost_reason[48];
+	struct json *inputs;
+	struct json *events; /* array, at most CCED_EVENTS_MAX */
+	struct watcher *watchers;
+};
+
+struct metrics {
+	uint64_t jobs_accepted, jobs_refused, jobs_done, jobs_lost, jobs_cancelled, jobs_rejected;
+	uint64_t execute_ms_sum, execute_count;
+	uint64_t execute_buckets[12];
+};
+
+struct cced {
+	uv_loop_t loop;
+	struct log log;
+	struct config config;
+	struct auth auth;
+	struct store *store;
+	struct keys keys;
+	struct buf issuer_spki;
+	struct image *image;
+	struct http_server *server;
+	struct http_tls *tls;
+	struct agent sim;            /* tee-sim as a child; socket unused */
+	char run_dir[CCED_PATH_MAX]; /* tmpfs of our own mount namespace */
+	char vault_dir[CCED_PATH_MAX];
+	char sim_dir[CCED_PATH_MAX];
+	char sim_socket[CCED_PATH_MAX];
+	char agent_path[CCED_PATH_MAX], sandbox_path[CCED_PATH_MAX], fetch_path[CCED_PATH_MAX];
+	char keys_path[CCED_PATH_MAX], sim_path[CCED_PATH_MAX];
+	uint8_t mrtd[48];
+	struct buf sim_root; /* DER */
+	struct buf collateral[6];
+	struct appraise_anchor anchor;
+
+	struct agent ready[CCED_AGENTS_MAX];
+	size_t ready_count;
+	uv_timer_t refill;
+	uint64_t refill_failures;
+
+	struct cjob *jobs;
+	size_t active; /* receiving, queued or running */
+	size_t running;
+	char last_principal[CCED_PRINCIPAL_SIZE]; /* fairness: who was served last */
+	uv_timer_t sweep;
+	uv_signal_t signals[2];
+	uv_timer_t drain;
+	bool is_stopping;
+	uint64_t started_ms;
+	struct metrics metrics;
+};
+
+/* agents.c */
+void agents_start(struct cced *cced);
+void agents_stop(struct cced *cced);
+int agents_take(struct cced *cced, struct agent *ret_agent, struct err *err) MUST_CHECK;
+void agents_bury(struct cced *cced, struct agent *agent); /* reap without blocking the loop */
+
+/* jobs.c */
+struct cjob *jobs_new(struct cced *cced, const char *principal);
+struct cjob *jobs_find(struct cced *cced, const char *id);
+bool jobs_has_room(const struct cced *cced);
+void jobs_submit(struct cjob *job);  /* body has arrived */
+void jobs_abandon(struct cjob *job); /* its client went away while sending or waiting */
+void jobs_cancel(struct cjob *job);
+void jobs_dispatch(struct cced *cced);
+void jobs_recover(struct cced *cced); /* what an earlier life left unfinished */
+void jobs_sweep(struct cced *cced);
+void jobs_free_all(struct cced *cced);
+const char *job_state_name(enum job_state state);
+
+/* certificates.c */
+int certificates_add(
+	struct cjob *job, struct view index, int envelope_fd, struct err *err) MUST_CHECK;
+void certificates_verify(
+	struct cced *cced, struct view envelope, struct cert_verification *ret_verification);
+void api_certificate(
+	struct cced *cced, struct http_request *request, const char *id, const char *rest);
+void api_certificates(struct cced *cced, struct http_request *request);
+
+/* page.c */
+int page_certificate(const struct json *statement, const struct cert_verification *verification,
+	struct buf *ret_html, struct err *err) MUST_CHECK;
+
+/* api.c */
+int api_start(struct cced *cced, struct err *err) MUST_CHECK;
+void api_respond_json(struct http_request *request, int status, const struct json *body);
+void api_respond_err(struct http_request *request, const struct err *err);
+void api_event(struct cjob *job, const struct json *event); /* to its watchers */
+void api_finished(struct cjob *job);
+
+/* metrics.c */
+void metrics_observe(struct metrics *metrics, uint64_t elapsed_ms);
+int metrics_render(struct cced *cced, struct buf *ret_text, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,146 @@
+/*
+ * tee-agent: one computation inside the TEE. main.c waits for a request, job.c walks it through the
+ * state machine, vault.c keeps data in memory, load.c fills it, run.c drives the sandbox, certify.c
+ * states and signs what happened, reply.c answers.
+ */
+#ifndef PROGRAMS_TEE_AGENT_AGENT_H
+#define PROGRAMS_TEE_AGENT_AGENT_H
+
+#include "engines/cvm/agent.h"
+#include "engines/image/image.h"
+#include "engines/sandbox/sandbox.h"
+#include "kit/base/log.h"
+#include "kit/codec/multipart.h"
+#include "kit/crypto/sign.h"
+#include "rules/cert/statement.h"
+#include "rules/cert/trace.h"
+#include "rules/job/lifecycle.h"
+
+#define AGENT_VERSION "0.1.0"
+#define JOB_ID_MAX 48
+#define PRINCIPAL_MAX 64
+#define LIFECYCLE_MAX 24
+
+struct options {
+	const char *sandbox_path;
+	const char *fetch_path;
+	const char *evidence_socket;
+	const char *vault_path;
+	const char *image_digest;
+	uint64_t dataset_bytes_max;
+	uint64_t json_bytes_max;
+	bool allows_loopback_fetch;
+};
+
+/* Memory of the computation: a tmpfs nobody else sees; its two halves as read-only mounts. */
+struct vault {
+	int root_fd;    /* writable, ours */
+	int app_fd;     /* detached read-only mount of app/, given to the sandbox */
+	int data_fd;    /* the same of data/ */
+	bool is_noswap; /* the kernel promised not to swap it */
+};
+
+int vault_open(
+	const char *path, uint64_t size_bytes, struct vault *ret_vault, struct err *err) MUST_CHECK;
+
+/* A new file "app/<name>" or "data/<name>", 0444. */
+int vault_create(struct vault *vault, const char *directory, const char *name, int *ret_fd,
+	struct err *err) MUST_CHECK;
+
+/* Overwrite every file with zeros, remove them, drop the mounts. Counts what was wiped. */
+struct vault_wiped {
+	uint64_t files;
+	uint64_t bytes;
+};
+int vault_wipe(struct vault *vault, struct vault_wiped *ret_wiped, struct err *err) MUST_CHECK;
+
+struct lifecycle_row {
+	char event[32];
+	int64_t t_ms;
+	uint64_t wall_ms;
+};
+
+struct disclosure {
+	char host[128];
+	uint64_t bytes;
+};
+
+struct job {
+	const struct options *options;
+	const struct log *log;
+	int socket;
+	const struct image *image;
+	struct vault vault;
+	int sandbox_control; /* prepared ahead; -1 once closed */
+	struct sign_key *key;
+	struct buf spki;
+
+	char id[JOB_ID_MAX];
+	char principal[PRINCIPAL_MAX];
+	char content_type[256];
+	char certificate_base[256];
+	uint64_t accepted_wall_ms;
+	uint64_t started_us; /* monotonic */
+	int body_fd;
+	struct view body; /* mapped while the request is loaded */
+	struct multipart parts;
+	int stdout_fd; /* live copy for the CLI; -1 none */
+	int stderr_fd;
+
+	enum lifecycle_state state;
+	struct lifecycle_row lifecycle[LIFECYCLE_MAX];
+	size_t lifecycle_count;
+
+	struct execute_request request;
+	struct plan plan;
+	struct cert_dataset datasets[EXECUTE_DATASETS_MAX];
+	size_t dataset_count;
+	struct cert_tool tools[EXECUTE_TOOLS_MAX];
+	struct json *inputs;
+	struct json *outcome;
+	struct json *run;
+	struct json *evidence;
+	struct trace trace;
+	struct disclosure disclosures[EXECUTE_DATASETS_MAX];
+	size_t disclosure_count;
+
+	bool has_run;
+	struct sandbox_result result;
+	int output_fd; /* memory files the supervisor filled */
+	int error_fd;
+	bool is_dataset_wiped;
+	bool is_sandbox_gone;
+	struct vault_wiped wiped;
+	bool was_cancelled;
+	char status[64];    /* outcome.status */
+	struct err refusal; /* why a run was refused, for the reply */
+	struct buf envelope;
+	char certificate_id[CERT_ID_SIZE];
+	uint8_t report_data[CERT_REPORT_DATA_SIZE];
+};
+
+/* job.c */
+int job_prepare(struct job *job, const struct options *options, const struct log *log,
+	const struct image *image, int socket, struct err *err) MUST_CHECK;
+int job_execute(struct job *job, struct message *message, struct err *err) MUST_CHECK;
+int job_certify_lost(struct job *job, struct message *message, struct err *err) MUST_CHECK;
+void job_note(struct job *job, const char *event); /* lifecycle and trace */
+int job_advance(struct job *job, enum lifecycle_event event, struct err *err) MUST_CHECK;
+int job_send(struct job *job, uint32_t type, const struct json *body, const int *fds, size_t count,
+	struct err *err) MUST_CHECK;
+int64_t job_elapsed_us(const struct job *job);
+
+/* load.c */
+int load_request(struct job *job, struct err *err) MUST_CHECK;
+int load_inputs(struct job *job, struct err *err) MUST_CHECK;
+
+/* run.c */
+int run_sandbox(struct job *job, struct err *err) MUST_CHECK;
+
+/* certify.c */
+int certify(struct job *job, struct err *err) MUST_CHECK;
+
+/* reply.c */
+int reply_done(struct job *job, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,233 @@
+/*
+ * The answer: the JSON for the caller (result, trace, proof), the envelope for the store, and the
+ * index row by which the store finds it. Both documents travel as memory files.
+ */
+#include <unistd.h>
+
+#include "kit/base/fd.h"
+#include "kit/base/str.h"
+#include "kit/base/time.h"
+#include "kit/codec/base64.h"
+#include "programs/tee-agent/agent.h"
+
+/* Bytes of a captured stream as text where it is UTF-8, else as base64. */
+static int set_stream(struct json *object, const char *name, const char *encoding_name, int fd,
+	uint64_t *ret_size, struct err *err)
+{
+	auto_done(buf) bytes = {};
+	auto_done(buf) text = {};
+	if (fd >= 0 && lseek(fd, 0, SEEK_SET) < 0)
+		return err_sys(err, E_INTERNAL, "lseek");
+	if (fd >= 0)
+		TRY(fd_read_all(fd, ((size_t)EXECUTE_OUTPUT_KB_MAX << 10) + 1, &bytes, err));
+	bool is_text = json_is_text(buf_view(&bytes));
+	*ret_size = bytes.size;
+	json_set_string(object, encoding_name, is_text ? "utf-8" : "base64");
+	if (is_text) {
+		json_set(object, name, json_new_string(buf_view(&bytes)));
+		return 0;
+	}
+	TRY(base64_encode(BASE64_STANDARD, buf_view(&bytes), &text, err));
+	json_set(object, name, json_new_string(buf_view(&text)));
+	return 0;
+}
+
+static int result_json(struct job *job, struct json *reply, struct err *err)
+{
+	struct json *result = json_new_object();
+	uint64_t size;
+	json_set(reply, "result", result);
+	TRY(set_stream(result, "output", "encoding", job->output_fd, &size, err));
+	json_set_integer(result, "output_bytes", (int64_t)size);
+	TRY(set_stream(result, "stderr", "stderr_encoding", job->error_fd, &size, err));
+	json_set(result, "exit_code",
+		job->has_run && job->result.cause == SANDBOX_CAUSE_EXITED
+			? json_new_integer(job->result.exit_code)
+			: json_new_null());
+	json_set(result, "signal",
+		job->has_run && job->result.signal ? json_new_integer(job->result.signal)
+						   : json_new_null());
+	json_set_boolean(
+		result, "truncated", job->has_run && job->result.cause == SANDBOX_CAUSE_OUTPUT);
+	return 0;
+}
+
+static void statistics_json(const struct job *job, struct json *reply)
+{
+	const struct sandbox_statistics *numbers = &job->result.statistics;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+		{ "wall_us", numbers->wall_usec },
+		{ "cpu_user_us", numbers->cpu_user_usec },
+		{ "cpu_system_us", numbers->cpu_system_usec },
+		{ "memory_peak_bytes", numbers->memory_peak_bytes },
+		{ "memory_anon_bytes", numbers->memory_anon_bytes },
+		{ "disk_bytes", numbers->disk_bytes },
+		{ "faults_minor", numbers->faults_minor },
+		{ "faults_major", numbers->faults_major },
+		{ "switches_voluntary", numbers->switches_voluntary },
+		{ "switches_involuntary", numbers->switches_involuntary },
+		{ "processes_peak", numbers->processes_peak },
+		{ "processes_total", numbers->processes_total },
+		{ "stdin_bytes", numbers->stdin_bytes },
+		{ "stdout_bytes", numbers->stdout_bytes },
+		{ "stderr_bytes", numbers->stderr_bytes },
+	};
+	struct json *statistics = json_new_object();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		json_set_integer(statistics, rows[i].name, (int64_t)rows[i].value);
+	json_set(reply, "statistics", statistics);
+}
+
+static void trace_json(struct job *job, struct json *reply)
+{
+	struct json *trace = json_new_object();
+	json_set(trace, "summary", json_share(json_get(job->run, "trace")));
+	json_set_hex(trace, "seed", view_of(job->trace.seed, TRACE_SEED_SIZE));
+	json_set(trace, "events", json_share(job->trace.shown));
+	json_set(reply, "execution_trace", trace);
+}
+
+struct digests {
+	char dataset[CERT_DIGEST_TEXT];
+	char sandbox[CERT_DIGEST_TEXT];
+	char inputs[CERT_DIGEST_TEXT];
+	char claim[CERT_DIGEST_TEXT];
+};
+
+static int make_digests(struct job *job, struct digests *digests, struct err *err)
+{
+	uint8_t digest[SHA256_SIZE], claim[SHA256_SIZE];
+	auto_json *empty = json_new_object();
+	const struct json *sandbox = json_get(job->inputs, "sandbox");
+	TRY(cert_dataset_digest(job->inputs, digest, err));
+	(void)hex_encode(view_of(digest, sizeof(digest)), digests->dataset);
+	TRY(cert_digest_json(sandbox ? sandbox : empty, digest, err));
+	(void)hex_encode(view_of(digest, sizeof(digest)), digests->sandbox);
+	TRY(cert_digest_json(job->inputs, digest, err));
+	(void)hex_encode(view_of(digest, sizeof(digest)), digests->inputs);
+	TRY(cert_claim_digest(digest, job->outcome, claim, err));
+	(void)hex_encode(view_of(claim, sizeof(claim)), digests->claim);
+	return 0;
+}
+
+static void proof_json(struct job *job, const struct digests *digests, struct json *reply)
+{
+	struct json *proof = json_new_object();
+	json_set(proof, "tee_attestation", json_share(job->evidence));
+	json_set_string(proof, "dataset_hash", digests->dataset);
+	json_set_string(proof, "sandbox_hash", digests->sandbox);
+	json_set_string(proof, "inputs_digest", digests->inputs);
+	json_set_string(proof, "claim_digest", digests->claim);
+	json_set(reply, "proof", proof);
+}
+
+static int make_reply(
+	struct job *job, const struct digests *digests, struct json *reply, struct err *err)
+{
+	auto_done(buf) url = {};
+	struct json *lifecycle = json_new_object();
+	TRY(buf_append_format(&url, err, "%s%s", job->certificate_base, job->certificate_id));
+	TRY(result_json(job, reply, err));
+	json_set_string(reply, "job_id", job->id);
+	json_set_string(reply, "certificate_id", job->certificate_id);
+	json_set_string(reply, "certificate_url", buf_string(&url));
+	json_set_string(reply, "status", job->status);
+	json_set_string(reply, "status_detail",
+		job->refusal.category < 0 ? job->refusal.message
+		: job->has_run            ? job->result.text
+					  : NULL);
+	trace_json(job, reply);
+	proof_json(job, digests, reply);
+	statistics_json(job, reply);
+	json_set_integer(
+		lifecycle, "execution_time_ms", (int64_t)(job->result.statistics.wall_usec / 1000));
+	json_set_boolean(lifecycle, "dataset_deleted", job->is_dataset_wiped);
+	json_set_boolean(lifecycle, "sandbox_destroyed", job->is_sandbox_gone);
+	json_set(reply, "lifecycle", lifecycle);
+	return 0;
+}
+
+static struct json *dataset_hashes(const struct job *job)
+{
+	struct json *rows = json_new_array();
+	const struct json *datasets = json_get(job->inputs, "dataset");
+	for (size_t i = 0; datasets && i < json_size(datasets); i++)
+		json_append(rows,
+			json_share(json_get(json_get(json_at(datasets, i), "digest"), "sha256")));
+	return rows;
+}
+
+static struct json *tool_names(const struct job *job)
+{
+	struct json *rows = json_new_array();
+	const struct json *tools = json_get(json_get(job->inputs, "sandbox"), "tools");
+	for (size_t i = 0; tools && i < json_size(tools); i++)
+		json_append(rows, json_share(json_get(json_at(tools, i), "name")));
+	return rows;
+}
+
+static struct json *index_json(struct job *job, const struct digests *digests)
+{
+	struct json *index = json_new_object();
+	json_set_string(index, "job_id", job->id);
+	json_set_string(index, "certificate_id", job->certificate_id);
+	json_set_string(index, "status", job->status);
+	json_set(index, "datasets", dataset_hashes(job));
+	json_set(index, "tools", tool_names(job));
+	json_set_string(index, "dataset", digests->dataset);
+	json_set_string(index, "sandbox", digests->sandbox);
+	json_set_string(index, "inputs", digests->inputs);
+	json_set_string(index, "claim", digests->claim);
+	json_set(index, "result", json_share(json_get(json_get(job->outcome, "result"), "sha256")));
+	json_set_integer(index, "created_ms", (int64_t)time_wall_ms());
+	json_set_string(index, "error_category",
+		job->refusal.category < 0 ? err_category_name(job->refusal.category) : NULL);
+	json_set_integer(index, "http_status",
+		job->refusal.category < 0 ? err_http_status(job->refusal.category) : 200);
+	json_set_string(
+		index, "error_message", job->refusal.category < 0 ? job->refusal.message : NULL);
+	return index;
+}
+
+static int to_memfd(const char *name, struct view bytes, int *ret_fd, struct err *err)
+{
+	auto_close fd = -1;
+	TRY(fd_memfd(name, &fd, err));
+	TRY(fd_write_all(fd, bytes, err));
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return err_sys(err, E_INTERNAL, "lseek");
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+static void wipe_streams(struct job *job)
+{
+	struct err err;
+	int *const fds[] = { &job->output_fd, &job->error_fd };
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		if (*fds[i] >= 0 && fd_wipe(*fds[i], &err) < 0)
+			log_event(job->log, LOG_ERROR, "wipe", "error", err.message, NULL);
+		fd_close(fds[i]);
+	}
+}
+
+int reply_done(struct job *job, struct err *err)
+{
+	auto_json *reply = json_new_object();
+	auto_json *index = NULL;
+	auto_done(buf) text = {};
+	auto_close reply_fd = -1;
+	auto_close envelope_fd = -1;
+	struct digests digests;
+	TRY(make_digests(job, &digests, err));
+	TRY(make_reply(job, &digests, reply, err));
+	index = index_json(job, &digests);
+	TRY(json_encode(reply, &text, err));
+	TRY(to_memfd("reply", buf_view(&text), &reply_fd, err));
+	TRY(to_memfd("envelope", buf_view(&job->envelope), &envelope_fd, err));
+	wipe_streams(job);
+	return job_send(job, AGENT_DONE, index, (int[]){ reply_fd, envelope_fd }, 2, err);
+}
