@@ -1,0 +1,290 @@
+"""The independent verifier against certificates with quotes of tee-sim: right ones and forged ones.
+
+Certificates are built here from spec/certificate.md, so this also tests the text."""
+import base64
+import copy
+import datetime
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+import test_golden
+import verifier
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("CUPEL_BUILD", ROOT / "build" / "release"))
+TEE_SIM = BUILD / "src" / "programs" / "tee-sim" / "tee-sim"
+VECTORS = ROOT.parent / "shared" / "vectors" / "tdx"
+
+
+def spki_of(key):
+    return key.public_key().public_bytes(serialization.Encoding.DER,
+                                         serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+class Maker:
+    """Makes certificates as tee-agent and cced-keys do."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        subprocess.run([TEE_SIM, "init", directory], check=True, capture_output=True)
+        self.root = x509.load_der_x509_certificate(
+            (directory / "root.der").read_bytes()).fingerprint(hashes.SHA256())
+        self.agent = ed25519.Ed25519PrivateKey.generate()
+        self.issuer = ed25519.Ed25519PrivateKey.generate()
+
+    def quote(self, report_data):
+        return subprocess.run([TEE_SIM, "quote", "--dir", self.directory, "--report-data",
+                               report_data.hex()], check=True, capture_output=True).stdout
+
+    def statement(self):
+        golden = test_golden.golden()
+        inputs, outcome = json.loads(golden["inputs"]), json.loads(golden["outcome"])
+        run = {"trace": {"root": golden["traceRoot"], "size": 5}}
+        spki = spki_of(self.agent)
+        report_data = hashlib.sha512(
+            b"cupel-execution-v1\0" + bytes.fromhex(golden["claimDigest"])
+            + hashlib.sha256(test_golden.canonical(run)).digest()
+            + hashlib.sha256(spki).digest()).digest()
+        evidence = {
+            "tee": {"mode": "simulated", "assurance": "none", "provider": "simulated",
+                    "format": "tdx-quote", "eventLogDigest": None,
+                    "quote": base64.b64encode(self.quote(report_data)).decode()},
+            "binding": {"domain": "cupel-execution-v1", "reportData": report_data.hex(),
+                        "spki": base64.b64encode(spki).decode()}}
+        statement = json.loads(golden["statement"])
+        statement["predicate"].update(run=run, evidence=evidence)
+        assert statement["predicate"]["inputs"] == inputs
+        assert statement["predicate"]["outcome"] == outcome
+        return statement
+
+    def sign(self, statement, keys=None, payload=None):
+        payload = payload or test_golden.canonical(statement)
+        pae = b"DSSEv1 28 application/vnd.in-toto+json %d " % len(payload) + payload
+        return json.dumps({
+            "payload": base64.b64encode(payload).decode(),
+            "payloadType": "application/vnd.in-toto+json",
+            "signatures": [{"keyid": hashlib.sha256(spki_of(key)).hexdigest(),
+                            "sig": base64.b64encode(key.sign(pae)).decode()}
+                           for key in keys or (self.agent, self.issuer)]}).encode()
+
+    def verify(self, envelope, **given):
+        given.setdefault("roots", [self.root])
+        given.setdefault("issuer", spki_of(self.issuer))
+        checks, verdict = verifier.Certificate(envelope, **given).verify()
+        return {name: result for name, result, _ in checks}, verdict
+
+
+@pytest.fixture(scope="module")
+def maker(tmp_path_factory):
+    return Maker(tmp_path_factory.mktemp("sim") / "platform")
+
+
+@pytest.fixture(scope="module")
+def statement(maker):
+    return maker.statement()
+
+
+def test_right_certificate(maker, statement):
+    checks, verdict = maker.verify(
+        maker.sign(statement), result=test_golden.MEASURED["result"].encode(),
+        trace=(test_golden.TRACE_EVENTS, test_golden.TRACE_SEED))
+    assert verdict == "simulated"
+    assert {name for name, result in checks.items() if result == "not-checked"} == {
+        "tcb", "measurement", "transparency"}
+    assert "fail" not in checks.values()
+
+
+def test_id_is_that_of_the_golden_example():
+    golden = json.loads(test_golden.GOLDEN.read_text())
+    assert verifier.certificate_id(golden["statement"].encode()) == golden["id"]
+
+
+def test_what_is_not_given_is_not_checked(maker, statement):
+    checks, verdict = maker.verify(maker.sign(statement), roots=[], issuer=None)
+    assert verdict == "failed"  # an unchecked quote proves nothing
+    assert checks["quote"] == checks["issuer"] == checks["result"] == "not-checked"
+
+
+def test_other_result_trace_issuer_measurement_fail(maker, statement):
+    envelope = maker.sign(statement)
+    events, seed = test_golden.TRACE_EVENTS, test_golden.TRACE_SEED
+    for name, given in (("result", {"result": b"other"}), ("trace", {"trace": (events[:-1], seed)}),
+                        ("trace", {"trace": (events, bytes(32))}),
+                        ("trace", {"trace": (list(reversed(events)), seed)}),
+                        ("issuer", {"issuer": spki_of(maker.agent)[:-1] + b"\0"}),
+                        ("measurement", {"measurement": bytes(range(48))})):
+        checks, verdict = maker.verify(envelope, **given)
+        assert (checks[name], verdict) == ("fail", "failed"), name
+
+
+def test_other_root_and_other_time_fail(maker, statement):
+    envelope = maker.sign(statement)
+    for given in ({"roots": [bytes(32)]}, {"as_of": datetime.datetime(2001, 1, 1)},
+                  {"as_of": datetime.datetime(2200, 1, 1)}, {"hardware": True}):
+        checks, verdict = maker.verify(envelope, **given)
+        assert (checks["quote"], verdict) == ("fail", "failed"), given
+
+
+def changed(statement, path, value):
+    statement = copy.deepcopy(statement)
+    at = statement
+    for part in path[:-1]:
+        at = at[part]
+    if value is KeyError:
+        del at[path[-1]]
+    else:
+        at[path[-1]] = value
+    return statement
+
+
+FORGERIES = [
+    ("statement", ["x"], 1), ("statement", ["predicate", "x"], 1),
+    ("statement", ["predicate", "evidence", "x"], 1),
+    ("statement", ["predicate", "evidence", "tee", "x"], 1),
+    ("statement", ["predicate", "evidence", "binding", "x"], 1),
+    ("statement", ["predicate", "evidence", "tee", "mode"], KeyError),
+    ("statement", ["predicate", "run"], KeyError),
+    ("statement", ["predicateType"], "https://cupel.dev/execution/v2"),
+    ("statement", ["_type"], "https://in-toto.io/Statement/v0.1"),
+    ("statement", ["predicate", "evidence", "binding", "domain"], "cupel-execution-v0"),
+    ("subjects", ["predicate", "inputs", "sandbox", "network"], "host"),
+    ("subjects", ["predicate", "outcome", "status"], "nonzero"),
+    ("subjects", ["subject", 0, "digest", "sha256"], "0" * 64),
+    ("subjects", ["subject", 1, "name"], "Claim"),
+    ("subjects", ["subject", 2, "digest", "sha512"], "0" * 128),
+    ("subjects", ["subject"], []),
+    ("binding", ["predicate", "run", "trace", "size"], 4),
+    ("binding", ["predicate", "evidence", "binding", "reportData"], "0" * 128),
+    ("binding", ["predicateType"], "https://cupel.dev/execution/v1"),
+    ("binding", ["predicate", "evidence", "tee", "assurance"], "hardware"),
+]
+
+
+@pytest.mark.parametrize("check, path, value", FORGERIES)
+def test_signed_forgeries(maker, statement, check, path, value):
+    """Whoever holds the agent key still cannot change what the quote speaks about."""
+    checks, verdict = maker.verify(maker.sign(changed(statement, path, value)))
+    assert (checks[check], verdict) == ("fail", "failed")
+
+
+def test_hardware_claim_needs_a_hardware_anchor(maker, statement):
+    forged = changed(statement, ["predicateType"], "https://cupel.dev/execution/v1")
+    forged["predicate"]["evidence"]["tee"]["assurance"] = "hardware"
+    checks, verdict = maker.verify(maker.sign(forged))
+    assert (checks["binding"], checks["quote"], verdict) == ("pass", "fail", "failed")
+
+
+def test_stolen_evidence_does_not_fit_another_key(maker, statement):
+    thief = ed25519.Ed25519PrivateKey.generate()
+    forged = changed(statement, ["predicate", "evidence", "binding", "spki"],
+                     base64.b64encode(spki_of(thief)).decode())
+    checks, verdict = maker.verify(maker.sign(forged, (thief, maker.issuer)))
+    assert (checks["signature"], checks["binding"], verdict) == ("pass", "fail", "failed")
+
+
+def test_signatures(maker, statement):
+    for keys in ((maker.issuer,), (maker.agent, maker.agent)):
+        checks, verdict = maker.verify(maker.sign(statement, keys))
+        assert (checks["signature"], verdict) == ("fail", "failed")
+    checks, verdict = maker.verify(maker.sign(statement, (maker.agent,)))
+    assert (checks["signature"], checks["issuer"], verdict) == ("pass", "fail", "failed")
+
+
+def test_payload_must_be_canonical_and_unchanged(maker, statement):
+    payload = test_golden.canonical(statement)
+    for other in (payload + b" ", json.dumps(statement).encode(), payload.replace(b'"v', b'"\\u0076', 1),
+                  b"[]", b"{", payload[:-1]):
+        checks, verdict = maker.verify(maker.sign(statement, payload=other))
+        assert (checks["statement"], verdict) == ("fail", "failed")
+    envelope = json.loads(maker.sign(statement))
+    envelope["payload"] = base64.b64encode(payload.replace(b"completed", b"completeD")).decode()
+    checks, verdict = maker.verify(json.dumps(envelope).encode())
+    assert (checks["signature"], verdict) == ("fail", "failed")
+
+
+@pytest.mark.parametrize("edit", [
+    lambda e: e.update(x=1), lambda e: e.pop("payloadType"), lambda e: e.update(signatures=[]),
+    lambda e: e.update(signatures=5 * e["signatures"][:1]), lambda e: e.update(payloadType="x"),
+    lambda e: e.update(payload=e["payload"] + "\n"), lambda e: e["signatures"][0].update(cert=""),
+    lambda e: e.update(payload=None), lambda e: e["signatures"][0].update(sig="*"),
+])
+def test_envelope_is_strict(maker, statement, edit):
+    envelope = json.loads(maker.sign(statement))
+    edit(envelope)
+    checks, verdict = maker.verify(json.dumps(envelope).encode())
+    assert (checks["envelope"], verdict) == ("fail", "failed")
+
+
+def with_quote(maker, statement, quote):
+    return maker.sign(changed(statement, ["predicate", "evidence", "tee", "quote"],
+                              base64.b64encode(quote).decode()))
+
+
+def test_every_part_of_the_quote_is_checked(maker, statement):
+    quote = base64.b64decode(statement["predicate"]["evidence"]["tee"]["quote"])
+    places = {"version": 0, "key type": 2, "TEE": 4, "vendor": 12, "user data": 30, "MRTD": 184,
+              "report data": 568, "signature size": 632, "signature": 640, "key": 710,
+              "certification type": 764, "size": 767, "QE report": 780, "QE report data": 1100,
+              "QE signature": 1160, "auth data": 1220}
+    for name, offset in places.items():
+        bad = bytearray(quote)
+        bad[offset] ^= 1
+        checks, verdict = maker.verify(with_quote(maker, statement, bytes(bad)))
+        assert (checks["quote"], verdict) == ("fail", "failed"), name
+    for size in (0, 1, 47, 631, 635, 700, 1000, 1300, len(quote) - 1):
+        checks, _ = maker.verify(with_quote(maker, statement, quote[:size]))
+        assert checks["quote"] == "fail", size
+    assert maker.verify(with_quote(maker, statement, quote + bytes(8)))[1] == "simulated"
+    assert maker.verify(with_quote(maker, statement, quote + b"\1"))[1] == "failed"
+
+
+def test_quote_of_another_statement(maker, statement):
+    checks, verdict = maker.verify(with_quote(maker, statement, maker.quote(bytes(64))))
+    assert (checks["quote"], verdict) == ("fail", "failed")
+
+
+@pytest.mark.skipif(not VECTORS.exists(), reason="shared vectors are not here")
+def test_real_quotes_hold_up_to_intels_root():
+    """Structure, chain, QE and signature of real version 4 quotes, without a certificate."""
+    root = (VECTORS / "collateral" / "intel_root_ca.der").read_bytes()
+    count = 0
+    for path in sorted((VECTORS / "quotes").glob("v4-*.bin")):
+        data = path.read_bytes()
+        size = 636 + int.from_bytes(data[632:636], "little")
+        quote = verifier.Quote(data[:size])
+        chain = quote.chain()
+        newest = max(certificate.not_valid_before for certificate in chain)
+        certificate = verifier.Certificate(b"", [hashlib.sha256(root).digest()], as_of=newest)
+        certificate.quote_bytes, certificate.report_data = data[:size], quote.report_data
+        certificate.predicate_type = verifier.SIMULATED_TYPE
+        if quote.debug:
+            with pytest.raises(verifier.Fault, match="debug"):
+                certificate.quote()
+        else:
+            certificate.quote()
+        count += 1
+    assert count >= 5
+
+
+def test_command_line(maker, statement, tmp_path):
+    (tmp_path / "c.json").write_bytes(maker.sign(statement))
+    (tmp_path / "r.json").write_text(json.dumps({"execution_trace": {
+        "events": test_golden.TRACE_EVENTS, "seed": test_golden.TRACE_SEED.hex()}}))
+    (tmp_path / "i.pem").write_bytes(maker.issuer.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+    done = subprocess.run(
+        [sys.executable, verifier.__file__, tmp_path / "c.json", "--root",
+         maker.directory / "root.der", "--issuer", tmp_path / "i.pem", "--reply",
+         tmp_path / "r.json"], capture_output=True, text=True)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].endswith(" simulated")
+    assert sum(" pass " in line for line in done.stdout.splitlines()) == 8
