@@ -1,0 +1,338 @@
+/*
+ * Building one sandbox, the supervisor's part. See slot.h for the tasks and slot.c for the order.
+ *
+ * The supervisor ends up inside the sandbox's mount, net, ipc and uts namespaces, so that paths
+ * the tracer reads are the sandbox's paths and statfs("/work") is the sandbox's disk. What it
+ * needs of the host it keeps as descriptors. Leaving again (setns back) drops the last reference
+ * to the mounts and so frees the tmpfs before "gone" is reported.
+ */
+#include "engines/sandbox/build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engines/sandbox/copy.h"
+#include "engines/sandbox/sys.h"
+#include "kit/base/fd.h"
+#include "kit/base/mem.h"
+#include "kit/base/str.h"
+
+enum { PROC_PATH_BYTES = 40, STDIO_COUNT = 3 };
+
+static const struct slot_copy no_copy = { .from = -1, .to = -1 };
+
+void build_empty(struct slot *slot, int control)
+{
+	slot->control = control;
+	slot->files = SANDBOX_FILES_NONE;
+	slot->host_proc = slot->host_mounts = slot->memfd_sysctl = -1;
+	slot->cgroup = CGROUP_NONE;
+	slot->lifeline[0] = slot->lifeline[1] = -1;
+	slot->init_pidfd = slot->userns = slot->ruleset = -1;
+	slot->in = slot->out = slot->error = no_copy;
+	slot->result.exit_code = -1;
+}
+
+int build_host(struct slot *slot, int *ret_signals, struct err *err)
+{
+	sigset_t all;
+	sigset_t child;
+	(void)sigfillset(&all);
+	(void)sigemptyset(&child);
+	(void)sigaddset(&child, SIGCHLD);
+	(void)umask(0);
+	/* No groups of the caller's for the payload; nobody looks into this process. */
+	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0 || setgroups(0, NULL) < 0 ||
+		prctl(PR_SET_DUMPABLE, 0) < 0)
+		return err_sys(err, E_UNAVAILABLE, "preparing the supervisor (is it root?)");
+	TRY(fd_open("/proc", O_PATH | O_DIRECTORY, 0, &slot->host_proc, err));
+	TRY(fd_open("/proc/self/ns/mnt", O_RDONLY, 0, &slot->host_mounts, err));
+	slot->memfd_sysctl = open("/proc/sys/vm/memfd_noexec", O_WRONLY | O_CLOEXEC);
+	slot->host_uid = SANDBOX_UID_BASE + (uint32_t)getpid();
+	*ret_signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	return *ret_signals < 0 ? err_sys(err, E_UNAVAILABLE, "signalfd") : 0;
+}
+
+static int place_files(struct slot *slot, const int *fds, size_t count, struct err *err)
+{
+	int *members[WIRE_FILES] = { &slot->files.root_fd, &slot->files.mask_fd,
+		&slot->files.app_fd, &slot->files.data_fd, &slot->files.stdin_fd,
+		&slot->files.stdout_fd, &slot->files.stderr_fd };
+	size_t next = 0;
+	for (size_t i = 0; i < WIRE_FILES; i++)
+		if ((slot->parsed.file_mask & (1u << i)) && next < count)
+			*members[i] = fds[next++];
+	if (next != count || (unsigned)__builtin_popcount(slot->parsed.file_mask) != count)
+		return err_set(err, E_INTEGRITY, "descriptors do not match the plan");
+	if (slot->files.root_fd < 0)
+		return err_set(err, E_INVALID, "root_fd: expected an image directory, got none");
+	return 0;
+}
+
+int build_receive(struct slot *slot, struct err *err)
+{
+	uint8_t *message = mem_alloc(1, WIRE_MESSAGE_MAX); /* lives as long as the process */
+	int fds[FD_PASS_MAX];
+	size_t count;
+	ssize_t size;
+	TRY(fd_receive(slot->control, message, WIRE_MESSAGE_MAX, 0, &size, fds, &count, err));
+	if (size <= 0)
+		return err_set(err, E_UNAVAILABLE, "the caller went away before its plan");
+	int status = wire_decode_plan(view_of(message, (size_t)size), &slot->parsed, err);
+	if (status == 0)
+		status = place_files(slot, fds, count, err);
+	if (status == 0)
+		status = sandbox_plan_check(&slot->parsed.plan, err);
+	slot->config.tier = SANDBOX_TIER_COLD;
+	slot->config.allow_exec_in_work = slot->parsed.plan.allow_exec_in_work;
+	return status;
+}
+
+/* Stacks of the borrowed-memory tasks; never freed, the supervisor lives for one run. */
+static void *new_stack(void)
+{
+	return mem_alloc(1, SLOT_STACK_BYTES);
+}
+
+static long spawn(
+	uint64_t flags, int cgroup, int *ret_pidfd, int (*function)(void *), struct slot *slot)
+{
+	uint64_t pidfd_flag = ret_pidfd ? (uint64_t)CLONE_PIDFD : 0;
+	uint64_t cgroup_flag = cgroup >= 0 ? (uint64_t)CLONE_INTO_CGROUP : 0;
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_FILES | flags | pidfd_flag | cgroup_flag,
+		.pidfd = (uintptr_t)ret_pidfd,
+		.exit_signal = SIGCHLD,
+		.stack = (uintptr_t)new_stack(),
+		.stack_size = SLOT_STACK_BYTES,
+	};
+	if (cgroup >= 0)
+		args.cgroup = (unsigned)cgroup;
+	return sys_spawn(&args, function, slot);
+}
+
+static int start_init(struct slot *slot, struct err *err)
+{
+	if (pipe2(slot->lifeline, O_CLOEXEC) < 0)
+		return err_sys(err, E_UNAVAILABLE, "pipe");
+	long pid = spawn(CLONE_NEWPID, -1, &slot->init_pidfd, slot_init_main, slot);
+	if (pid < 0) {
+		errno = (int)-pid;
+		return err_sys(err, E_UNAVAILABLE, "making the pid namespace");
+	}
+	slot->init_pid = (pid_t)pid;
+	return 0;
+}
+
+static int write_proc(
+	const struct slot *slot, pid_t pid, const char *name, const char *text, struct err *err)
+{
+	char path[PROC_PATH_BYTES];
+	TRY(str_format(path, sizeof(path), err, "%d/%s", pid, name));
+	auto_close fd = openat(slot->host_proc, path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		return err_sys(err, E_UNAVAILABLE, "writing %s of the user namespace", name);
+	return 0;
+}
+
+static int map_ids(struct slot *slot, struct err *err)
+{
+	char map[PROC_PATH_BYTES];
+	char path[PROC_PATH_BYTES];
+	TRY(str_format(map, sizeof(map), err, "%d %u 1\n", SANDBOX_UID_INSIDE, slot->host_uid));
+	TRY(write_proc(slot, slot->keeper_pid, "uid_map", map, err));
+	TRY(write_proc(slot, slot->keeper_pid, "setgroups", "deny", err));
+	TRY(write_proc(slot, slot->keeper_pid, "gid_map", map, err));
+	TRY(str_format(path, sizeof(path), err, "%d/ns/user", slot->keeper_pid));
+	slot->userns = openat(slot->host_proc, path, O_RDONLY | O_CLOEXEC);
+	if (slot->userns < 0)
+		return err_sys(err, E_UNAVAILABLE, "opening the user namespace");
+	return 0;
+}
+
+static int make_userns(struct slot *slot, struct err *err)
+{
+	long pid = spawn(CLONE_NEWUSER, -1, NULL, slot_keeper_main, slot);
+	if (pid < 0) {
+		errno = (int)-pid;
+		return err_sys(err, E_UNAVAILABLE, "making the user namespace");
+	}
+	slot->keeper_pid = (pid_t)pid;
+	int status = map_ids(slot, err);
+	sys_word_wait(&slot->keeper_done);
+	(void)kill(slot->keeper_pid, SIGKILL);
+	(void)waitpid(slot->keeper_pid, NULL, __WALL);
+	return status;
+}
+
+/* A pipe whose payload end lands on its stdio number, below. */
+static int make_pipe(int ret_ends[static 2], struct err *err)
+{
+	if (pipe2(ret_ends, O_CLOEXEC) < 0)
+		return err_sys(err, E_UNAVAILABLE, "pipe");
+	return 0;
+}
+
+static int set_nonblocking(int fd, struct err *err)
+{
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+		return err_sys(err, E_UNAVAILABLE, "fcntl");
+	return 0;
+}
+
+/*
+ * The payload is born with our descriptor table: its 0, 1 and 2 are ours at that moment.
+ * No input is an empty one, for which the pipe's writing end is closed at once.
+ */
+static int make_stdio(struct slot *slot, struct err *err)
+{
+	int in[2], out[2], error[2];
+	uint64_t cap = slot->parsed.plan.limits.output_bytes;
+	TRY(make_pipe(in, err));
+	TRY(make_pipe(out, err));
+	TRY(make_pipe(error, err));
+	if (dup3(in[0], STDIN_FILENO, 0) < 0 || dup3(out[1], STDOUT_FILENO, 0) < 0 ||
+		dup3(error[1], STDERR_FILENO, 0) < 0)
+		return err_sys(err, E_UNAVAILABLE, "dup3");
+	fd_close(&in[0]);
+	fd_close(&out[1]);
+	fd_close(&error[1]);
+	TRY(set_nonblocking(in[1], err));
+	TRY(set_nonblocking(out[0], err));
+	TRY(set_nonblocking(error[0], err));
+	copy_open(&slot->in, slot->host_proc, take_fd(&slot->files.stdin_fd), in[1], UINT64_MAX);
+	copy_open(&slot->out, slot->host_proc, out[0], take_fd(&slot->files.stdout_fd), cap);
+	copy_open(&slot->error, slot->host_proc, error[0], take_fd(&slot->files.stderr_fd), cap);
+	if (slot->in.from < 0)
+		fd_close(&slot->in.to);
+	return 0;
+}
+
+static int wait_stage(const struct slot_stage *stage, const char *who, struct err *err)
+{
+	sys_word_wait(&stage->word);
+	if (__atomic_load_n(&stage->word, __ATOMIC_ACQUIRE) == STAGE_READY)
+		return 0;
+	errno = stage->error;
+	return err_sys(err, E_UNAVAILABLE, "%s: %s", who, stage->step);
+}
+
+static int enter_namespaces(struct slot *slot, struct err *err)
+{
+	struct statx root;
+	int kinds = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
+	if (setns(slot->init_pidfd, kinds) < 0)
+		return err_sys(err, E_UNAVAILABLE, "entering the sandbox's namespaces");
+	if (statx(AT_FDCWD, "/", AT_STATX_DONT_SYNC, STATX_MNT_ID, &root) < 0)
+		return err_sys(err, E_UNAVAILABLE, "statx of the sandbox root");
+	slot->root_mount_id = root.stx_mnt_id;
+	return 0;
+}
+
+static int start_payload(struct slot *slot, struct err *err)
+{
+	bool is_v2 = slot->cgroup.backend == SANDBOX_BACKEND_CGROUP_V2;
+	long pid = spawn(0, is_v2 ? slot->cgroup.dirs[0] : -1, NULL, slot_payload_main, slot);
+	if (pid < 0) {
+		errno = (int)-pid;
+		return err_sys(err, E_UNAVAILABLE, "starting the payload");
+	}
+	slot->payload_pid = (pid_t)pid;
+	return wait_stage(&slot->payload_stage, "payload", err);
+}
+
+static void note_enforced(struct slot *slot)
+{
+	slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_NAMESPACES) |
+			  SANDBOX_LAYER_BIT(SANDBOX_LAYER_USER) |
+			  SANDBOX_LAYER_BIT(SANDBOX_LAYER_ROOT) |
+			  SANDBOX_LAYER_BIT(SANDBOX_LAYER_SECCOMP) |
+			  SANDBOX_LAYER_BIT(SANDBOX_LAYER_DISK_LIMIT);
+	if (!slot->config.allow_exec_in_work)
+		slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_NOEXEC);
+	if (slot->cgroup.backend != SANDBOX_BACKEND_NONE)
+		slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMORY_LIMIT) |
+				  SANDBOX_LAYER_BIT(SANDBOX_LAYER_TASK_LIMIT) |
+				  SANDBOX_LAYER_BIT(SANDBOX_LAYER_CPU_LIMIT);
+}
+
+int build_sandbox(struct slot *slot, struct err *err)
+{
+	TRY(start_init(slot, err));
+	TRY(cgroup_make(&slot->cgroup, getpid(), &slot->parsed.plan.limits, err));
+	TRY(make_userns(slot, err));
+	filter_build(&slot->filter);
+	slot->filter_program = (struct sock_fprog){ (unsigned short)slot->filter.count,
+		slot->filter.insns };
+	TRY(wait_stage(&slot->init_stage, "building the sandbox", err));
+	fd_close(&slot->lifeline[0]);
+	TRY(enter_namespaces(slot, err));
+	TRY(slot_landlock_prepare(slot, err));
+	TRY(make_stdio(slot, err));
+	TRY(start_payload(slot, err));
+	note_enforced(slot);
+	return 0;
+}
+
+int build_check(struct slot *slot, struct err *err)
+{
+	uint32_t wanted = SANDBOX_LAYERS_ALL;
+	if (slot->config.allow_exec_in_work)
+		wanted &= ~(SANDBOX_LAYER_BIT(SANDBOX_LAYER_NOEXEC) |
+			    SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC));
+	uint32_t missing = wanted & ~slot->enforced & ~slot->parsed.plan.may_lack;
+	for (unsigned i = 0; i < SANDBOX_LAYER_COUNT; i++)
+		if (missing & SANDBOX_LAYER_BIT(i))
+			return err_set(err, E_UNAVAILABLE,
+				"this machine does not enforce %s, which the plan requires; "
+				"see cupel doctor",
+				sandbox_layer_name((enum sandbox_layer)i));
+	return 0;
+}
+
+int build_processors(void)
+{
+	cpu_set_t set;
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+		return CPU_SETSIZE;
+	return CPU_COUNT(&set);
+}
+
+/* A build that failed half-way still has tasks; PID 1 takes the others with it. */
+static void end_tasks(struct slot *slot)
+{
+	fd_close(&slot->lifeline[1]);
+	if (slot->init_pid > 0)
+		(void)kill(slot->init_pid, SIGKILL);
+	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
+		;
+}
+
+void build_undo(struct slot *slot)
+{
+	end_tasks(slot);
+	copy_close(&slot->in);
+	copy_close(&slot->out);
+	copy_close(&slot->error);
+	for (int fd = 0; fd < STDIO_COUNT; fd++)
+		(void)close(fd);
+	fd_close(&slot->files.root_fd);
+	fd_close(&slot->files.mask_fd);
+	fd_close(&slot->files.app_fd);
+	fd_close(&slot->files.data_fd);
+	fd_close(&slot->init_pidfd);
+	fd_close(&slot->userns);
+	fd_close(&slot->ruleset);
+	(void)setns(slot->host_mounts, CLONE_NEWNS); /* frees the sandbox's mounts */
+	(void)cgroup_remove(&slot->cgroup);
+}

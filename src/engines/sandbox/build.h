@@ -1,0 +1,26 @@
+/* Building and removing a slot: the supervisor's part. Internal to the engine. */
+#ifndef ENGINES_SANDBOX_BUILD_H
+#define ENGINES_SANDBOX_BUILD_H
+
+#include "engines/sandbox/slot.h"
+
+void build_empty(struct slot *slot, int control);
+
+/* Open what of the host is needed later; ret_signals wakes at SIGCHLD. */
+int build_host(struct slot *slot, int *ret_signals, struct err *err) MUST_CHECK;
+
+/* Wait for the plan and its descriptors. */
+int build_receive(struct slot *slot, struct err *err) MUST_CHECK;
+
+/* All of it, up to a payload that waits for slot->payload_go. */
+int build_sandbox(struct slot *slot, struct err *err) MUST_CHECK;
+
+/* E_UNAVAILABLE when a layer is missing that the plan does not allow to lack. */
+int build_check(struct slot *slot, struct err *err) MUST_CHECK;
+
+/* Leave the sandbox's namespaces (which frees its mounts), remove cgroups, close everything. */
+void build_undo(struct slot *slot);
+
+int build_processors(void);
+
+#endif

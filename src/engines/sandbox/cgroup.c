@@ -1,0 +1,402 @@
+/*
+ * Control groups. See cgroup.h.
+ *
+ * Writing cgroup.procs waits for an RCU grace period unless favordynmods is on: 15 ms on an idle
+ * machine. v2 avoids it (the payload is born in its group by CLONE_INTO_CGROUP); v1 needs
+ * cgroup_make_fast(). The limits are written before anybody is inside, so there is no moment
+ * without them. Kills by memory are read from the kernel's counter, never guessed.
+ */
+#include "engines/sandbox/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kit/base/fd.h"
+#include "kit/base/str.h"
+
+enum {
+	FILE_BYTES_MAX = 4096, /* memory.stat has about 2000 */
+	NUMBER_BYTES_MAX = 32,
+	REMOVE_TRIES = 200,
+	REMOVE_PAUSE_NSEC = 100 * 1000,
+	PATH_BYTES = 128,
+};
+
+#define MOUNT_POINT "/sys/fs/cgroup"
+#define SLICE "cupel"
+#define FAST_MARKER "/run/cupel-favordynmods"
+
+static const char *const v1_names[CGROUP_CONTROLLER_COUNT] = {
+	[CGROUP_MEMORY] = "memory",
+	[CGROUP_PIDS] = "pids",
+	[CGROUP_CPU] = "cpuacct",
+};
+
+/* Where the slice of a controller is; v2 has one place for all. */
+static const char *slice_path(enum sandbox_backend backend, int controller)
+{
+	static const char *const v1_paths[CGROUP_CONTROLLER_COUNT] = {
+		[CGROUP_MEMORY] = MOUNT_POINT "/memory/" SLICE,
+		[CGROUP_PIDS] = MOUNT_POINT "/pids/" SLICE,
+		[CGROUP_CPU] = MOUNT_POINT "/cpuacct/" SLICE,
+	};
+	return backend == SANDBOX_BACKEND_CGROUP_V2 ? MOUNT_POINT "/" SLICE : v1_paths[controller];
+}
+
+static int controller_count(enum sandbox_backend backend)
+{
+	return backend == SANDBOX_BACKEND_CGROUP_V2 ? 1 : CGROUP_CONTROLLER_COUNT;
+}
+
+enum sandbox_backend cgroup_detect(void)
+{
+	if (access(MOUNT_POINT "/cgroup.controllers", F_OK) == 0)
+		return SANDBOX_BACKEND_CGROUP_V2;
+	for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++) {
+		char path[PATH_BYTES];
+		struct err ignored;
+		if (str_format(path, sizeof(path), &ignored, MOUNT_POINT "/%s/cgroup.procs",
+			    v1_names[i]) < 0 ||
+			access(path, W_OK) < 0)
+			return SANDBOX_BACKEND_NONE;
+	}
+	return SANDBOX_BACKEND_CGROUP_V1;
+}
+
+static int write_value(int dir, const char *file, uint64_t value, struct err *err)
+{
+	char text[24];
+	auto_close fd = openat(dir, file, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(err, E_UNAVAILABLE, "cgroup file %s", file);
+	TRY(str_format(text, sizeof(text), err, "%llu", (unsigned long long)value));
+	if (write(fd, text, strlen(text)) < 0)
+		return err_sys(err, E_UNAVAILABLE, "cgroup file %s = %s", file, text);
+	return 0;
+}
+
+static bool read_text(int dir, const char *file, char *text, size_t size)
+{
+	text[0] = 0;
+	if (dir < 0)
+		return false;
+	auto_close fd = openat(dir, file, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
+	text[got > 0 ? got : 0] = 0;
+	return got > 0;
+}
+
+static uint64_t read_value(int dir, const char *file)
+{
+	char text[NUMBER_BYTES_MAX];
+	return read_text(dir, file, text, sizeof(text)) ? strtoull(text, NULL, 10) : 0;
+}
+
+/* The number behind "key " at the start of a line; 0 when there is none. */
+static uint64_t find_value(const char *text, const char *key)
+{
+	size_t size = strlen(key);
+	for (const char *line = text; line && *line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, key, size) == 0 && line[size] == ' ')
+			return strtoull(line + size, NULL, 10);
+	}
+	return 0;
+}
+
+static uint64_t read_keyed(int dir, const char *file, const char *key)
+{
+	char text[FILE_BYTES_MAX];
+	return read_text(dir, file, text, sizeof(text)) ? find_value(text, key) : 0;
+}
+
+static int set_limits_v1(struct cgroup *group, const struct sandbox_limits *limits, struct err *err)
+{
+	struct err ignored;
+	int memory = group->dirs[CGROUP_MEMORY];
+	int status = write_value(memory, "memory.limit_in_bytes", limits->memory_bytes, err);
+	if (status < 0) { /* raising: the sum with swap must be raised first */
+		(void)write_value(
+			memory, "memory.memsw.limit_in_bytes", limits->memory_bytes, &ignored);
+		TRY(write_value(memory, "memory.limit_in_bytes", limits->memory_bytes, err));
+	}
+	/* Absent when the kernel accounts no swap: then there is none to give. */
+	(void)write_value(memory, "memory.memsw.limit_in_bytes", limits->memory_bytes, &ignored);
+	return write_value(group->dirs[CGROUP_PIDS], "pids.max", limits->tasks, err);
+}
+
+static int set_limits_v2(struct cgroup *group, const struct sandbox_limits *limits, struct err *err)
+{
+	struct err ignored;
+	int dir = group->dirs[0];
+	TRY(write_value(dir, "memory.max", limits->memory_bytes, err));
+	(void)write_value(dir, "memory.swap.max", 0, &ignored); /* absent without swap accounting */
+	TRY(write_value(dir, "memory.oom.group", 1, err));
+	return write_value(dir, "pids.max", limits->tasks, err);
+}
+
+int cgroup_set_limits(struct cgroup *group, const struct sandbox_limits *limits, struct err *err)
+{
+	if (group->backend == SANDBOX_BACKEND_CGROUP_V2)
+		return set_limits_v2(group, limits, err);
+	if (group->backend == SANDBOX_BACKEND_CGROUP_V1)
+		return set_limits_v1(group, limits, err);
+	return 0;
+}
+
+bool cgroup_set_tasks(const struct cgroup *group, uint64_t tasks)
+{
+	struct err ignored;
+	bool is_v2 = group->backend == SANDBOX_BACKEND_CGROUP_V2;
+	return group->backend != SANDBOX_BACKEND_NONE &&
+	       write_value(group->dirs[is_v2 ? 0 : CGROUP_PIDS], "pids.max", tasks, &ignored) == 0;
+}
+
+static int enable_controllers(const char *path, struct err *err)
+{
+	static const char wanted[] = "+memory +pids +cpu";
+	char file[PATH_BYTES];
+	TRY(str_format(file, sizeof(file), err, "%s/cgroup.subtree_control", path));
+	auto_close fd = -1;
+	TRY(fd_open(file, O_WRONLY, 0, &fd, err));
+	if (write(fd, wanted, sizeof(wanted) - 1) < 0)
+		return err_sys(err, E_UNAVAILABLE, "enabling memory, pids and cpu in %s", path);
+	return 0;
+}
+
+static int make_slice(enum sandbox_backend backend, int controller, struct err *err)
+{
+	const char *path = slice_path(backend, controller);
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		return err_sys(err, E_UNAVAILABLE, "mkdir %s", path);
+	if (backend != SANDBOX_BACKEND_CGROUP_V2)
+		return 0;
+	TRY(enable_controllers(MOUNT_POINT, err));
+	return enable_controllers(path, err);
+}
+
+/* Kill what is inside a stale group and remove it. */
+static bool remove_group(int slice, const char *name)
+{
+	struct timespec pause = { .tv_nsec = REMOVE_PAUSE_NSEC };
+	for (int i = 0; i < REMOVE_TRIES; i++) {
+		if (unlinkat(slice, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+			return true;
+		char text[FILE_BYTES_MAX];
+		char file[PATH_BYTES];
+		struct err ignored;
+		if (str_format(file, sizeof(file), &ignored, "%s/cgroup.procs", name) == 0 &&
+			read_text(slice, file, text, sizeof(text)))
+			for (char *at = text, *end; *at; at = end + (*end == '\n')) {
+				long pid = strtol(at, &end, 10);
+				if (end == at)
+					break;
+				if (pid > 1)
+					(void)kill((pid_t)pid, SIGKILL);
+			}
+		(void)nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
+static int make_one(struct cgroup *group, int controller, struct err *err)
+{
+	const char *slice = slice_path(group->backend, controller);
+	auto_close dir = open(slice, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0) {
+		TRY(make_slice(group->backend, controller, err));
+		TRY(fd_open(slice, O_PATH | O_DIRECTORY, 0, &dir, err));
+	}
+	int status = mkdirat(dir, group->name, 0755);
+	if (status < 0 && errno == EEXIST && remove_group(dir, group->name))
+		status = mkdirat(dir, group->name, 0755);
+	if (status < 0)
+		return err_sys(err, E_UNAVAILABLE, "mkdir %s/%s", slice, group->name);
+	TRY(fd_open_beneath(
+		dir, group->name, O_RDONLY | O_DIRECTORY, 0, &group->dirs[controller], err));
+	TRY(fd_open_beneath(group->dirs[controller], "cgroup.procs", O_WRONLY, 0,
+		&group->procs[controller], err));
+	return 0;
+}
+
+int cgroup_make(
+	struct cgroup *ret_group, int pid, const struct sandbox_limits *limits, struct err *err)
+{
+	struct cgroup group = CGROUP_NONE;
+	group.backend = cgroup_detect();
+	if (group.backend == SANDBOX_BACKEND_NONE) {
+		*ret_group = group;
+		return 0;
+	}
+	if (group.backend == SANDBOX_BACKEND_CGROUP_V1)
+		(void)cgroup_make_fast();
+	TRY(str_format(group.name, sizeof(group.name), err, "s%d", pid));
+	int status = 0;
+	for (int i = 0; status == 0 && i < controller_count(group.backend); i++)
+		status = make_one(&group, i, err);
+	if (status == 0)
+		status = cgroup_set_limits(&group, limits, err);
+	if (status < 0) {
+		(void)cgroup_remove(&group);
+		return status;
+	}
+	*ret_group = group;
+	return 0;
+}
+
+uint32_t cgroup_oom_kills(const struct cgroup *group)
+{
+	if (group->backend == SANDBOX_BACKEND_CGROUP_V2)
+		return (uint32_t)read_keyed(group->dirs[0], "memory.events", "oom_kill");
+	return (uint32_t)read_keyed(group->dirs[CGROUP_MEMORY], "memory.oom_control", "oom_kill");
+}
+
+uint32_t cgroup_task_refusals(const struct cgroup *group)
+{
+	bool is_v2 = group->backend == SANDBOX_BACKEND_CGROUP_V2;
+	return (uint32_t)read_keyed(group->dirs[is_v2 ? 0 : CGROUP_PIDS], "pids.events", "max");
+}
+
+uint64_t cgroup_cpu_usec(const struct cgroup *group)
+{
+	if (group->backend == SANDBOX_BACKEND_CGROUP_V2)
+		return read_keyed(group->dirs[0], "cpu.stat", "usage_usec");
+	return read_value(group->dirs[CGROUP_CPU], "cpuacct.usage") / 1000;
+}
+
+static void usage_v2(const struct cgroup *group, bool with_details, struct cgroup_usage *usage)
+{
+	char text[FILE_BYTES_MAX];
+	int dir = group->dirs[0];
+	if (read_text(dir, "cpu.stat", text, sizeof(text))) {
+		usage->cpu_user_usec = find_value(text, "user_usec");
+		usage->cpu_system_usec = find_value(text, "system_usec");
+	}
+	usage->memory_current_bytes = read_value(dir, "memory.current");
+	usage->memory_peak_bytes = read_value(dir, "memory.peak");
+	if (with_details && read_text(dir, "memory.stat", text, sizeof(text)))
+		usage->memory_anon_bytes = find_value(text, "anon") + find_value(text, "shmem");
+}
+
+static void usage_v1(const struct cgroup *group, bool with_details, struct cgroup_usage *usage)
+{
+	char text[FILE_BYTES_MAX];
+	int memory = group->dirs[CGROUP_MEMORY];
+	usage->cpu_user_usec = read_value(group->dirs[CGROUP_CPU], "cpuacct.usage_user") / 1000;
+	usage->cpu_system_usec = read_value(group->dirs[CGROUP_CPU], "cpuacct.usage_sys") / 1000;
+	usage->memory_peak_bytes = read_value(memory, "memory.max_usage_in_bytes");
+	if (!with_details)
+		return;
+	usage->memory_current_bytes = read_value(memory, "memory.usage_in_bytes");
+	if (read_text(memory, "memory.stat", text, sizeof(text)))
+		usage->memory_anon_bytes = find_value(text, "rss") + find_value(text, "shmem");
+}
+
+void cgroup_usage(const struct cgroup *group, bool with_details, struct cgroup_usage *ret_usage)
+{
+	*ret_usage = (struct cgroup_usage){};
+	if (group->backend == SANDBOX_BACKEND_CGROUP_V2)
+		usage_v2(group, with_details, ret_usage);
+	else if (group->backend == SANDBOX_BACKEND_CGROUP_V1)
+		usage_v1(group, with_details, ret_usage);
+}
+
+void cgroup_reset_peak(const struct cgroup *group)
+{
+	struct err ignored;
+	if (group->backend == SANDBOX_BACKEND_CGROUP_V1)
+		(void)write_value(
+			group->dirs[CGROUP_MEMORY], "memory.max_usage_in_bytes", 0, &ignored);
+}
+
+bool cgroup_remove(struct cgroup *group)
+{
+	bool all_gone = true;
+	struct err ignored;
+	/* Give the page cache it was charged for back to the root, or the group lingers. */
+	if (group->backend == SANDBOX_BACKEND_CGROUP_V1 && group->dirs[CGROUP_MEMORY] >= 0)
+		(void)write_value(group->dirs[CGROUP_MEMORY], "memory.force_empty", 0, &ignored);
+	for (int i = 0; i < controller_count(group->backend); i++) {
+		fd_close(&group->procs[i]);
+		if (group->dirs[i] < 0)
+			continue;
+		fd_close(&group->dirs[i]);
+		struct err missing;
+		auto_close slice = -1;
+		int status = fd_open(
+			slice_path(group->backend, i), O_PATH | O_DIRECTORY, 0, &slice, &missing);
+		all_gone = status == 0 && remove_group(slice, group->name) && all_gone;
+	}
+	return all_gone;
+}
+
+/* "s123" belongs to a supervisor that lives when process 123 is one. */
+static bool is_stale(const char *name)
+{
+	char path[PATH_BYTES];
+	char comm[32] = "";
+	uint64_t pid;
+	struct err ignored;
+	if (name[0] != 's' || str_parse_u64(name + 1, 1, 1u << 30, &pid, &ignored) < 0)
+		return false;
+	if (str_format(path, sizeof(path), &ignored, "/proc/%llu/comm", (unsigned long long)pid) <
+		0)
+		return false;
+	auto_close fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, comm, sizeof(comm) - 1) <= 0)
+		return true;
+	return !str_starts(comm, "cupel-sandbox");
+}
+
+uint32_t cgroup_sweep(void)
+{
+	uint32_t removed = 0;
+	enum sandbox_backend backend = cgroup_detect();
+	for (int i = 0; backend != SANDBOX_BACKEND_NONE && i < controller_count(backend); i++) {
+		DIR *slice = opendir(slice_path(backend, i));
+		if (!slice)
+			continue;
+		for (struct dirent *entry = readdir(slice); entry; entry = readdir(slice))
+			if (entry->d_type == DT_DIR && is_stale(entry->d_name) &&
+				remove_group(dirfd(slice), entry->d_name))
+				removed++;
+		(void)closedir(slice);
+	}
+	return removed;
+}
+
+static int make_fast_hierarchy(void)
+{
+	auto_close context = (int)syscall(SYS_fsopen, "cgroup", 1 /* FSOPEN_CLOEXEC */);
+	if (context < 0 || syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, "none", NULL, 0) < 0 ||
+		syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "name", "cupel", 0) < 0 ||
+		syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, "favordynmods", NULL, 0) < 0 ||
+		syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return E_UNAVAILABLE;
+	auto_close mounted = (int)syscall(SYS_fsmount, context, 1 /* FSMOUNT_CLOEXEC */, 0);
+	if (mounted < 0)
+		return E_UNAVAILABLE;
+	/* A hierarchy with a child stays when its last mount goes, and with it the flag. */
+	if (mkdirat(mounted, "keep", 0755) < 0 && errno != EEXIST)
+		return E_UNAVAILABLE;
+	return 0;
+}
+
+bool cgroup_make_fast(void)
+{
+	if (access(FAST_MARKER, F_OK) == 0) /* /run is empty after a boot, as the flag is */
+		return true;
+	if (make_fast_hierarchy() < 0)
+		return false;
+	auto_close marker = open(FAST_MARKER, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	return marker >= 0;
+}

@@ -1,0 +1,78 @@
+/*
+ * The control groups of one sandbox: v2 where the machine has it, v1 (also hybrid) else.
+ *
+ * Groups live in the slice "cupel" directly below the root of each hierarchy, named "s" + pid of
+ * the supervisor: unique while it lives, and recognisable as rubbish when it does not.
+ */
+#ifndef ENGINES_SANDBOX_CGROUP_H
+#define ENGINES_SANDBOX_CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engines/sandbox/sandbox.h"
+
+enum cgroup_controller { CGROUP_MEMORY, CGROUP_PIDS, CGROUP_CPU, CGROUP_CONTROLLER_COUNT };
+
+enum { CGROUP_NAME_MAX = 24 };
+
+struct cgroup {
+	enum sandbox_backend backend;
+	char name[CGROUP_NAME_MAX];
+	int dirs[CGROUP_CONTROLLER_COUNT];  /* v2 uses the first only; -1 when not there */
+	int procs[CGROUP_CONTROLLER_COUNT]; /* cgroup.procs, open for writing (v1) */
+};
+
+#define CGROUP_NONE ((struct cgroup){ SANDBOX_BACKEND_NONE, "", { -1, -1, -1 }, { -1, -1, -1 } })
+
+struct cgroup_usage {
+	uint64_t cpu_user_usec;
+	uint64_t cpu_system_usec;
+	uint64_t memory_current_bytes;
+	uint64_t memory_peak_bytes;
+	uint64_t memory_anon_bytes;
+};
+
+/* Which back end this machine offers now. */
+enum sandbox_backend cgroup_detect(void);
+
+/*
+ * Make the groups of supervisor pid and set their limits. A group of that name left by a dead
+ * supervisor is removed first. A machine without cgroups gives backend NONE and success; a
+ * machine with them that refuses gives E_UNAVAILABLE.
+ */
+int cgroup_make(struct cgroup *ret_group, int pid, const struct sandbox_limits *limits,
+	struct err *err) MUST_CHECK;
+int cgroup_set_limits(
+	struct cgroup *group, const struct sandbox_limits *limits, struct err *err) MUST_CHECK;
+
+/* Allow this many tasks from now on; false when the kernel refuses. */
+bool cgroup_set_tasks(const struct cgroup *group, uint64_t tasks);
+
+/* Kills by memory so far. Unknown counts as 0. */
+uint32_t cgroup_oom_kills(const struct cgroup *group);
+
+/* Forks refused by the task limit so far. */
+uint32_t cgroup_task_refusals(const struct cgroup *group);
+
+uint64_t cgroup_cpu_usec(const struct cgroup *group);
+
+/* with_details also reads memory.stat (dearer). */
+void cgroup_usage(const struct cgroup *group, bool with_details, struct cgroup_usage *ret_usage);
+
+/* Start a new run in the same groups: peak back to the current usage. */
+void cgroup_reset_peak(const struct cgroup *group);
+
+/* Remove the (empty) groups; retries while the kernel still counts the last exit. True if gone. */
+bool cgroup_remove(struct cgroup *group);
+
+/* Remove groups whose supervisor is no more; returns how many. */
+uint32_t cgroup_sweep(void);
+
+/*
+ * Make joining a group cheap on an idle machine (15 ms -> 20 us): favordynmods on a named
+ * hierarchy of our own; the flag acts kernel-wide. Once per boot. False when not possible.
+ */
+bool cgroup_make_fast(void);
+
+#endif

@@ -1,0 +1,167 @@
+/*
+ * The caller's end: start a supervisor, send the plan, receive events. See sandbox.h.
+ *
+ * The supervisor is made a grandchild whose parent exits at once: it belongs to init, so a caller
+ * has nothing to wait for and no SIGCHLD to explain; the control descriptor is the only handle.
+ * Both births borrow our memory until exec (as vfork does), hence the raw system calls.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engines/sandbox/cgroup.h"
+#include "engines/sandbox/sandbox.h"
+#include "engines/sandbox/sys.h"
+#include "engines/sandbox/wire.h"
+#include "kit/base/fd.h"
+
+enum {
+	CONTROL_FD = 3, /* of the supervisor */
+	STACK_BYTES = 4096,
+	FD_OUT_OF_THE_WAY = 64,
+};
+
+struct birth {
+	const char *path;
+	int control; /* the supervisor's end */
+	int error;   /* positive errno when the program could not be executed */
+};
+
+/* Runs on borrowed memory, becomes the supervisor. */
+static int become_supervisor(void *argument)
+{
+	struct birth *birth = argument;
+	char name[] = "cupel-sandbox";
+	char verb[] = "slot";
+	char *argv[] = { name, verb, NULL };
+	char *env[] = { NULL };
+	uint64_t no_signals = 0;
+	long moved = sys3(fcntl, birth->control, F_DUPFD_CLOEXEC, FD_OUT_OF_THE_WAY);
+	long null = sys4(openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0);
+	long status = moved < 0 ? moved : null < 0 ? null : 0;
+	for (int fd = 0; status >= 0 && fd <= 2; fd++)
+		status = null == fd ? sys3(fcntl, fd, F_SETFD, 0) : sys3(dup3, null, fd, 0);
+	if (status >= 0)
+		status = sys3(dup3, moved, CONTROL_FD, 0);
+	if (status >= 0)
+		status = sys3(close_range, CONTROL_FD + 1, ~0u, 0);
+	if (status >= 0)
+		status = sys0(setsid);
+	if (status >= 0)
+		status = sys4(rt_sigprocmask, SIG_SETMASK, &no_signals, 0, sizeof(no_signals));
+	if (status >= 0)
+		status = sys3(execve, birth->path, argv, env);
+	birth->error = (int)-status;
+	return 1;
+}
+
+static long spawn_borrowing(int (*function)(void *), void *argument, uint8_t *stack)
+{
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_VFORK,
+		.stack = (uintptr_t)stack,
+		.stack_size = STACK_BYTES,
+	};
+	return sys_spawn(&args, function, argument);
+}
+
+/* Runs on borrowed memory; its only purpose is to die and leave the supervisor to init. */
+static int become_parent(void *argument)
+{
+	uint8_t stack[STACK_BYTES] __attribute__((aligned(16)));
+	struct birth *birth = argument;
+	long pid = spawn_borrowing(become_supervisor, birth, stack);
+	if (pid < 0)
+		birth->error = (int)-pid;
+	return 0;
+}
+
+int sandbox_open(const struct sandbox_config *config, int *ret_control, struct err *err)
+{
+	uint8_t stack[2 * STACK_BYTES] __attribute__((aligned(16)));
+	int pair[2];
+	TRY(fd_socketpair(SOCK_SEQPACKET, pair, err));
+	auto_close ours = pair[0];
+	auto_close theirs = pair[1];
+	struct birth birth = { .path = config->supervisor_path, .control = theirs };
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_VFORK,
+		.stack = (uintptr_t)stack,
+		.stack_size = sizeof(stack),
+	};
+	long pid = sys_spawn(&args, become_parent, &birth);
+	if (pid < 0) {
+		errno = (int)-pid;
+		return err_sys(err, E_UNAVAILABLE, "starting a process");
+	}
+	while (waitpid((pid_t)pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+	if (birth.error) {
+		errno = birth.error;
+		return err_sys(err, birth.error == ENOENT ? E_NOT_FOUND : E_UNAVAILABLE,
+			"starting %s", config->supervisor_path);
+	}
+	*ret_control = take_fd(&ours);
+	return 0;
+}
+
+int sandbox_start(int control, const struct sandbox_plan *plan, const struct sandbox_files *files,
+	struct err *err)
+{
+	const int members[WIRE_FILES] = { files->root_fd, files->mask_fd, files->app_fd,
+		files->data_fd, files->stdin_fd, files->stdout_fd, files->stderr_fd };
+	int fds[WIRE_FILES];
+	size_t count = 0;
+	uint32_t mask = 0;
+	auto_done(buf) message = { .limit = WIRE_MESSAGE_MAX };
+	TRY(sandbox_plan_check(plan, err));
+	for (size_t i = 0; i < WIRE_FILES; i++) {
+		if (members[i] < 0)
+			continue;
+		fds[count++] = members[i];
+		mask |= 1u << i;
+	}
+	TRY(wire_encode_plan(WIRE_PLAN, SANDBOX_TIER_COLD, plan, mask, &message, err));
+	return fd_send(control, buf_view(&message), fds, count, err);
+}
+
+int sandbox_receive(int control, int flags, struct sandbox_event *ret_event, struct err *err)
+{
+	struct sandbox_event event;
+	int fds[FD_PASS_MAX];
+	size_t fd_count;
+	ssize_t size;
+	TRY(fd_receive(control, &event, sizeof(event), flags & SANDBOX_DONT_WAIT ? MSG_DONTWAIT : 0,
+		&size, fds, &fd_count, err));
+	for (size_t i = 0; i < fd_count; i++)
+		fd_close(&fds[i]);
+	if (fd_count)
+		return err_set(err, E_INTEGRITY, "sandbox message: unexpected descriptors");
+	if (size < 0) {
+		ret_event->kind = SANDBOX_EVENT_NONE;
+		return 0;
+	}
+	if (size == 0)
+		return err_set(err, E_UNAVAILABLE,
+			"the sandbox supervisor died; its sandbox died with it");
+	return wire_decode_event(view_of(&event, (size_t)size), ret_event, err);
+}
+
+int sandbox_cancel(int control, struct err *err)
+{
+	struct wire_head head = { WIRE_VERSION, WIRE_CANCEL };
+	return fd_send(control, view_of(&head, sizeof(head)), NULL, 0, err);
+}
+
+int sandbox_sweep(uint32_t *ret_removed, struct err *err)
+{
+	if (geteuid() != 0)
+		return err_set(err, E_DENIED, "sweeping needs root");
+	*ret_removed = cgroup_sweep();
+	return 0;
+}

@@ -1,0 +1,156 @@
+/*
+ * Streams. The payload holds one end of a pipe of ours, never the caller's descriptor: it cannot
+ * seek, map, change flags of or pass on what belongs to the caller, and a cap is exact.
+ *
+ * Bytes are written on as they are read; only what the receiver does not take now is held (then
+ * the stream is read no further: back pressure).
+ */
+#include "engines/sandbox/copy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kit/base/fd.h"
+#include "kit/base/mem.h"
+#include "kit/base/str.h"
+
+enum { STEP_BYTES = 8 * 1024, STEPS_PER_PUMP = 64, PATH_BYTES = 40 };
+
+/* The same pipe or terminal under flags of our own; the given descriptor if that cannot be. */
+static int reopen(int host_proc, int fd, int flags)
+{
+	char path[PATH_BYTES];
+	struct stat status;
+	struct err ignored;
+	if (fd < 0 || fstat(fd, &status) < 0 ||
+		!(S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) ||
+		str_format(path, sizeof(path), &ignored, "self/fd/%d", fd) < 0)
+		return fd;
+	int again = openat(host_proc, path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if (again < 0)
+		return fd;
+	(void)close(fd);
+	return again;
+}
+
+void copy_open(struct slot_copy *copy, int host_proc, int from, int to, uint64_t limit)
+{
+	*copy = (struct slot_copy){
+		.from = reopen(host_proc, from, O_RDONLY),
+		.to = reopen(host_proc, to, O_WRONLY),
+		.limit = limit,
+	};
+}
+
+static ssize_t deliver_some(int fd, const uint8_t *bytes, size_t size)
+{
+	ssize_t written = send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (written < 0 && errno == ENOTSOCK)
+		written = write(fd, bytes, size);
+	return written;
+}
+
+/* Returns how many bytes were taken; a receiver that is gone takes everything. */
+static int deliver(struct slot_copy *copy, const uint8_t *bytes, size_t size, size_t *ret_taken,
+	struct err *err)
+{
+	size_t taken = 0;
+	while (taken < size && copy->to >= 0) {
+		ssize_t written = deliver_some(copy->to, bytes + taken, size - taken);
+		if (written >= 0) {
+			taken += (size_t)written;
+			continue;
+		}
+		if (errno == EINTR)
+			continue;
+		if (errno == EAGAIN)
+			break;
+		if (errno != EPIPE && errno != ECONNRESET)
+			return err_sys(err, E_UNAVAILABLE, "delivering output");
+		fd_close(&copy->to); /* nobody listens any more: count on, deliver nothing */
+	}
+	*ret_taken = copy->to < 0 ? size : taken;
+	return 0;
+}
+
+static int flush_held(struct slot_copy *copy, struct err *err)
+{
+	size_t taken = 0;
+	TRY(deliver(
+		copy, copy->held + copy->held_at, copy->held_size - copy->held_at, &taken, err));
+	copy->held_at += taken;
+	copy->is_blocked = copy->held_at < copy->held_size;
+	return 0;
+}
+
+static void hold(struct slot_copy *copy, const uint8_t *bytes, size_t size)
+{
+	if (!copy->held)
+		copy->held = mem_alloc(STEP_BYTES, 1);
+	memcpy(copy->held, bytes, size);
+	copy->held_size = size;
+	copy->held_at = 0;
+	copy->is_blocked = true;
+}
+
+static int pump_step(struct slot_copy *copy, bool *ret_is_empty, struct err *err)
+{
+	uint8_t buffer[STEP_BYTES];
+	*ret_is_empty = true;
+	ssize_t got = read(copy->from, buffer, sizeof(buffer));
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (got <= 0) { /* end, or an error of the caller's input, which is an end as well */
+		fd_close(&copy->from);
+		return 0;
+	}
+	*ret_is_empty = false;
+	size_t size = (size_t)got;
+	if (size > copy->limit - copy->bytes) {
+		size = (size_t)(copy->limit - copy->bytes);
+		copy->is_over = true;
+	}
+	copy->bytes += size;
+	size_t taken = 0;
+	TRY(deliver(copy, buffer, size, &taken, err));
+	if (taken < size)
+		hold(copy, buffer + taken, size - taken);
+	return 0;
+}
+
+int copy_pump(struct slot_copy *copy, struct err *err)
+{
+	bool is_empty = false;
+	if (copy->is_blocked)
+		TRY(flush_held(copy, err));
+	for (int i = 0; i < STEPS_PER_PUMP && !is_empty; i++) {
+		if (copy->from < 0 || copy->is_blocked || copy->is_over)
+			return 0;
+		TRY(pump_step(copy, &is_empty, err));
+	}
+	return 0;
+}
+
+bool copy_finish(struct slot_copy *copy, int wait_ms)
+{
+	struct err ignored;
+	while (copy->is_blocked) {
+		struct pollfd ready = { .fd = copy->to, .events = POLLOUT };
+		if (poll(&ready, 1, wait_ms) <= 0 || flush_held(copy, &ignored) < 0)
+			return false;
+	}
+	return true;
+}
+
+void copy_close(struct slot_copy *copy)
+{
+	fd_close(&copy->from);
+	fd_close(&copy->to);
+	mem_free(copy->held);
+	copy->held = NULL;
+}

@@ -1,0 +1,255 @@
+/*
+ * The system call filter.
+ *
+ * Installing a filter costs by its shape: a linear list of 300 comparisons 228 us, a binary search
+ * tree over number ranges about 40 us, because the kernel runs the filter once per number to fill
+ * its cache. So the table becomes ranges of equal action, the ranges a balanced tree of "jump if
+ * greater or equal", and the few calls that need a look at an argument one short tail each. Jumps
+ * in classic BPF reach 255 instructions forward: the whole program stays below that.
+ *
+ * Arguments are compared in their low 32 bits, because the kernel truncates exactly these there
+ * (a high bit in an ioctl number once fooled others: CVE-2019-10063).
+ */
+#include "engines/sandbox/filter.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "kit/base/attr.h"
+
+#ifndef __x86_64__
+#error "the table of system calls is for x86-64; add one for this machine"
+#endif
+
+/* Newer than Debian 12's headers. */
+#define NUMBER_fchmodat2 452
+#define NUMBER_map_shadow_stack 453
+#define NUMBER_futex_wake 454
+#define NUMBER_futex_wait 455
+#define NUMBER_futex_requeue 456
+#define NUMBER_mseal 462
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 NUMBER_fchmodat2
+#endif
+#ifndef SYS_map_shadow_stack
+#define SYS_map_shadow_stack NUMBER_map_shadow_stack
+#endif
+#ifndef SYS_futex_wake
+#define SYS_futex_wake NUMBER_futex_wake
+#endif
+#ifndef SYS_futex_wait
+#define SYS_futex_wait NUMBER_futex_wait
+#endif
+#ifndef SYS_futex_requeue
+#define SYS_futex_requeue NUMBER_futex_requeue
+#endif
+#ifndef SYS_mseal
+#define SYS_mseal NUMBER_mseal
+#endif
+
+enum {
+	KNOWN_LAST = 469, /* file_setattr, Linux 6.17 */
+	GAP_FIRST = 335,  /* never assigned on x86-64 */
+	GAP_LAST = 423,
+	RANGES_MAX = 128,
+	FIXUPS_MAX = 512,
+};
+
+enum action {
+	ACTION_EPERM, /* zero: what the table does not name */
+	ACTION_ALLOW,
+	ACTION_ENOSYS,
+	ACTION_FAKE, /* answers success without doing it */
+	ACTION_EAFNOSUPPORT,
+	ACTION_ENOMEM,
+	ACTION_KILL,
+	ACTION_CLONE, /* from here on: a tail looks at an argument */
+	ACTION_SOCKET,
+	ACTION_IOCTL,
+	ACTION_MMAP,
+	ACTION_MEMFD,
+	ACTION_PERSONALITY,
+	ACTION_PRCTL,
+	ACTION_COUNT,
+};
+
+#define ALLOW(name) [SYS_##name] = ACTION_ALLOW,
+#define CHECK(name, rule) [SYS_##name] = ACTION_##rule,
+#define FAKE(name) [SYS_##name] = ACTION_FAKE,
+#define NOSYS(name) [SYS_##name] = ACTION_ENOSYS,
+
+static const uint8_t actions[KNOWN_LAST + 1] = {
+	[GAP_FIRST... GAP_LAST] = ACTION_ENOSYS,
+#include "engines/sandbox/filter_table.h"
+};
+
+static const uint32_t returns[ACTION_CLONE] = {
+	[ACTION_EPERM] = SECCOMP_RET_ERRNO | EPERM,
+	[ACTION_ALLOW] = SECCOMP_RET_ALLOW,
+	[ACTION_ENOSYS] = SECCOMP_RET_ERRNO | ENOSYS,
+	[ACTION_FAKE] = SECCOMP_RET_ERRNO | 0,
+	[ACTION_EAFNOSUPPORT] = SECCOMP_RET_ERRNO | EAFNOSUPPORT,
+	[ACTION_ENOMEM] = SECCOMP_RET_ERRNO | ENOMEM,
+	[ACTION_KILL] = SECCOMP_RET_KILL_PROCESS,
+};
+
+/* New namespaces; and what would leave the tracer or become the supervisor's own child. */
+#define CLONE_REFUSED                                                                        \
+	(0x00020000u | 0x02000000u | 0x04000000u | 0x08000000u | 0x10000000u | 0x20000000u | \
+		0x40000000u /* CLONE_NEW*: NS CGROUP UTS IPC USER PID NET */ |               \
+		0x00800000u /* UNTRACED */ | 0x00002000u /* PTRACE */ | 0x00008000u /* PARENT */)
+
+/*
+ * One argument test: load the low half of an argument, compare with each value in turn; equal (or
+ * "any bit set") gives then, no match gives otherwise.
+ */
+struct check {
+	uint8_t argument;
+	bool is_mask;
+	uint8_t then;
+	uint8_t otherwise;
+	uint8_t count;
+	uint32_t values[14];
+};
+
+static const struct check checks[ACTION_COUNT] = {
+	[ACTION_CLONE] = { 0, true, ACTION_EPERM, ACTION_ALLOW, 1, { CLONE_REFUSED } },
+	[ACTION_SOCKET] = { 0, false, ACTION_ALLOW, ACTION_EAFNOSUPPORT, 1, { 1 /* AF_UNIX */ } },
+	/* TIOCSTI TIOCLINUX TIOCSETD TIOCCONS: input injection, consoles, line disciplines */
+	[ACTION_IOCTL] = { 1, false, ACTION_EPERM, ACTION_ALLOW, 4,
+		{ 0x5412, 0x541c, 0x5423, 0x541d } },
+	[ACTION_MMAP] = { 3, true, ACTION_ENOMEM, ACTION_ALLOW, 1, { 0x40000 /* MAP_HUGETLB */ } },
+	[ACTION_MEMFD] = { 1, true, ACTION_EPERM, ACTION_ALLOW, 1,
+		{ 0x4 | 0x10 /* MFD_HUGETLB MFD_EXEC */ } },
+	[ACTION_PERSONALITY] = { 0, false, ACTION_ALLOW, ACTION_EPERM, 2, { 0xffffffff, 0 } },
+	[ACTION_PRCTL] = { 0, false, ACTION_ALLOW, ACTION_EPERM, 14,
+		{ PR_SET_NAME, PR_GET_NAME, PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_GET_DUMPABLE,
+			PR_SET_DUMPABLE, PR_CAPBSET_READ, PR_SET_VMA, PR_SET_TIMERSLACK,
+			PR_GET_NO_NEW_PRIVS, PR_SET_NO_NEW_PRIVS, PR_SET_THP_DISABLE,
+			PR_GET_SECCOMP, PR_SET_CHILD_SUBREAPER } },
+};
+
+struct range {
+	uint32_t first;
+	uint8_t action;
+};
+
+/* A jump whose target is an action's tail, resolved when the tails are placed. */
+struct fixup {
+	uint16_t insn;
+	bool is_true;
+	uint8_t action;
+};
+
+struct builder {
+	struct filter *filter;
+	struct range ranges[RANGES_MAX];
+	size_t range_count;
+	struct fixup fixups[FIXUPS_MAX];
+	size_t fixup_count;
+};
+
+static size_t emit(struct builder *b, struct sock_filter insn)
+{
+	assert(b->filter->count < FILTER_INSNS_MAX);
+	b->filter->insns[b->filter->count] = insn;
+	return b->filter->count++;
+}
+
+static void aim(struct builder *b, size_t insn, bool is_true, uint8_t action)
+{
+	assert(b->fixup_count < FIXUPS_MAX);
+	b->fixups[b->fixup_count++] = (struct fixup){ (uint16_t)insn, is_true, action };
+}
+
+static void set_offset(struct builder *b, size_t insn, bool is_true, size_t target)
+{
+	size_t offset = target - insn - 1;
+	assert(offset <= UINT8_MAX);
+	if (is_true)
+		b->filter->insns[insn].jt = (uint8_t)offset;
+	else
+		b->filter->insns[insn].jf = (uint8_t)offset;
+}
+
+static void add_range(struct builder *b, uint32_t first, uint8_t action)
+{
+	if (b->range_count && b->ranges[b->range_count - 1].action == action)
+		return;
+	assert(b->range_count < RANGES_MAX);
+	b->ranges[b->range_count++] = (struct range){ first, action };
+}
+
+/* The tree over ranges first..last (at least two); depth is log2 of their number. */
+static void emit_tree(struct builder *b, size_t first, size_t last)
+{
+	size_t middle = first + (last - first + 1) / 2;
+	size_t jump = emit(b, (struct sock_filter)BPF_JUMP(
+				      BPF_JMP | BPF_JGE | BPF_K, b->ranges[middle].first, 0, 0));
+	if (middle - first > 1)
+		emit_tree(b, first, middle - 1); /* follows at once: offset 0 */
+	else
+		aim(b, jump, false, b->ranges[first].action);
+	if (last > middle) {
+		set_offset(b, jump, true, b->filter->count);
+		emit_tree(b, middle, last);
+	} else {
+		aim(b, jump, true, b->ranges[middle].action);
+	}
+}
+
+static void emit_check(struct builder *b, const struct check *check)
+{
+	uint32_t at = (uint32_t)offsetof(struct seccomp_data, args) + 8u * check->argument;
+	uint16_t code = BPF_JMP | BPF_K | (check->is_mask ? BPF_JSET : BPF_JEQ);
+	emit(b, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, at));
+	for (size_t i = 0; i < check->count; i++) {
+		size_t jump = emit(b, (struct sock_filter){ code, 0, 0, check->values[i] });
+		aim(b, jump, true, check->then);
+		if (i + 1 == check->count)
+			aim(b, jump, false, check->otherwise);
+	}
+}
+
+/* Checks first (they jump on to returns), returns last. */
+static void emit_tails(struct builder *b)
+{
+	for (int pass = ACTION_COUNT - 1; pass >= 0; pass--) {
+		uint8_t action = (uint8_t)pass;
+		size_t target = b->filter->count;
+		size_t known = b->fixup_count;
+		for (size_t i = 0; i < known; i++)
+			if (b->fixups[i].action == action)
+				set_offset(b, b->fixups[i].insn, b->fixups[i].is_true, target);
+		if (action >= ACTION_CLONE)
+			emit_check(b, &checks[action]);
+		else
+			emit(b, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, returns[action]));
+	}
+}
+
+void filter_build(struct filter *ret_filter)
+{
+	struct builder b = { .filter = ret_filter };
+	ret_filter->count = 0;
+	for (uint32_t number = 0; number <= KNOWN_LAST; number++)
+		add_range(&b, number, actions[number]);
+	add_range(&b, KNOWN_LAST + 1, ACTION_ENOSYS);
+
+	emit(&b, (struct sock_filter)BPF_STMT(
+			 BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
+	size_t jump = emit(&b,
+		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 0));
+	aim(&b, jump, false, ACTION_KILL);
+	emit(&b, (struct sock_filter)BPF_STMT(
+			 BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
+	emit_tree(&b, 0, b.range_count - 1);
+	emit_tails(&b);
+}

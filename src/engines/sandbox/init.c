@@ -1,0 +1,108 @@
+/*
+ * PID 1 of the sandbox, and the keeper of its user namespace. Raw calls only (see sys.h).
+ *
+ * PID 1 is a task of ours, not the payload: a payload that is PID 1 would ignore its own abort()
+ * and SIGTERM, and orphans would have no reaper. Ours lets the kernel reap them (SIGCHLD ignored)
+ * and sleeps on the lifeline, a pipe whose other end only the supervisor has. Supervisor dead,
+ * for whatever reason: end of file here, PID 1 exits, the kernel kills everything inside.
+ */
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "engines/sandbox/slot.h"
+#include "engines/sandbox/sys.h"
+
+/* The kernel's sigaction; libc's has another layout. */
+struct kernel_sigaction {
+	void (*handler)(int);
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
+static long build(struct slot *slot, const char **ret_step)
+{
+	int overlay = -1;
+	long status = slot_build_root(slot, &overlay, ret_step);
+	if (status < 0)
+		return status;
+	*ret_step = "unshare";
+	status = sys1(unshare, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS);
+	if (status == 0)
+		status = slot_enter_root(overlay, ret_step);
+	(void)sys1(close, overlay);
+	if (status == 0)
+		status = slot_mount_writable(slot, ret_step);
+	if (status == 0)
+		status = slot_mount_proc(ret_step);
+	if (status == 0)
+		status = slot_mount_inputs(slot, ret_step);
+	if (status < 0)
+		return status;
+	/* Executable memory files become impossible in this pid namespace (2 = refuse). */
+	if (slot->memfd_sysctl >= 0 && !slot->config.allow_exec_in_work &&
+		sys3(write, slot->memfd_sysctl, "2", 1) == 1)
+		slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC);
+	*ret_step = "sethostname";
+	const char *name = slot->parsed.plan.hostname;
+	size_t size = 0;
+	while (name[size])
+		size++;
+	return sys2(sethostname, name, size);
+}
+
+/* No rights, no descriptors but the lifeline. False when one of these cannot be. */
+static bool shed(const struct slot *slot)
+{
+	struct kernel_sigaction ignore = { .handler = SIG_IGN };
+	(void)sys4(rt_sigaction, SIGCHLD, &ignore, 0, sizeof(ignore.mask));
+	return sys1(unshare, CLONE_FILES) == 0 &&
+	       sys3(dup3, slot->lifeline[0], SLOT_LIFELINE_FD, O_CLOEXEC) == SLOT_LIFELINE_FD &&
+	       sys3(close_range, SLOT_LIFELINE_FD + 1, ~0u, 0) == 0 &&
+	       sys3(setresgid, SLOT_INIT_UID, SLOT_INIT_UID, SLOT_INIT_UID) == 0 &&
+	       sys3(setresuid, SLOT_INIT_UID, SLOT_INIT_UID, SLOT_INIT_UID) == 0 &&
+	       sys5(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       sys2(prctl, PR_SET_PDEATHSIG, SIGKILL) == 0;
+}
+
+int slot_init_main(void *argument)
+{
+	struct slot *slot = argument;
+	const char *step = "";
+	long status = build(slot, &step);
+	if (status < 0) {
+		slot->init_stage.error = (int)-status;
+		slot->init_stage.step = step;
+		sys_word_set(&slot->init_stage.word, STAGE_FAILED);
+		return 1;
+	}
+	bool is_safe = shed(slot);
+	slot->init_stage.step = "giving up privileges";
+	sys_word_set(&slot->init_stage.word, is_safe ? STAGE_READY : STAGE_FAILED);
+	char byte;
+	while (is_safe && sys3(read, SLOT_LIFELINE_FD, &byte, 1) != 0)
+		; /* nobody writes; interrupted at most */
+	return 0;
+}
+
+/*
+ * Born in a new user namespace. Nobody in there may make further ones: the last word on user
+ * namespaces, should the filter ever be passed. Then it waits to be killed.
+ */
+int slot_keeper_main(void *argument)
+{
+	struct slot *slot = argument;
+	long fd = sys4(
+		openat, slot->host_proc, "sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC, 0);
+	if (fd >= 0) {
+		(void)sys3(write, fd, "0", 1);
+		(void)sys1(close, fd);
+	}
+	sys_word_set(&slot->keeper_done, 1);
+	for (;;)
+		(void)sys0(pause);
+}

@@ -1,0 +1,249 @@
+/*
+ * What the payload sees as its file system. Runs in PID 1 on borrowed memory: raw calls only.
+ *
+ *	/            overlay, read-only:  skeleton : mask : image
+ *	/proc        own processes only, hidepid
+ *	/work /tmp /dev/shm /home /run
+ *	             five directories of one tmpfs that has the disk limit
+ *	/app /data   detached mounts of the caller, read-only
+ *
+ * An overlay of its own gives every sandbox its own inodes over shared pages: flock, leases and
+ * inotify on files of the image do not cross sandboxes. The skeleton, a tiny tmpfs, brings the
+ * mount points and the five devices, so that any directory can be an image; its opaque /dev hides
+ * whatever devices the image has.
+ *
+ * The overlay is made in the caller's mount namespace, where the image is; everything else in our
+ * own. All paths are below a tree that nobody else can change.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "engines/sandbox/slot.h"
+#include "engines/sandbox/sys.h"
+#include "kit/base/attr.h"
+
+enum {
+	FSOPEN_CLOEXEC_FLAG = 1,
+	FSMOUNT_CLOEXEC_FLAG = 1,
+	MOVE_FROM_FD = 4, /* MOVE_MOUNT_F_EMPTY_PATH */
+	NUMBER_BYTES_MAX = 24,
+	LAYERS_BYTES_MAX = 128,
+};
+
+#define STEP(call, name)                  \
+	do {                              \
+		long step_ = (call);      \
+		if (step_ < 0) {          \
+			*ret_step = name; \
+			return step_;     \
+		}                         \
+	} while (0)
+
+/* Append text or a decimal number to a C string under construction; returns the new end. */
+static char *put_text(char *end, const char *text)
+{
+	while (*text)
+		*end++ = *text++;
+	*end = 0;
+	return end;
+}
+
+static char *put_number(char *end, uint64_t value)
+{
+	char digits[NUMBER_BYTES_MAX];
+	char *first = digits + sizeof(digits) - 1;
+	*first = 0;
+	do
+		*--first = (char)('0' + value % 10);
+	while (value /= 10);
+	return put_text(end, first);
+}
+
+static long set_option(int context, const char *key, const char *value)
+{
+	return sys5(fsconfig, context, FSCONFIG_SET_STRING, key, value, 0);
+}
+
+static long set_number(int context, const char *key, uint64_t value)
+{
+	char text[NUMBER_BYTES_MAX];
+	(void)put_number(text, value);
+	return set_option(context, key, text);
+}
+
+/* Create what context describes; the mount descriptor, or -errno. Closes context. */
+static long finish_mount(int context, long attributes)
+{
+	long mount = sys5(fsconfig, context, FSCONFIG_CMD_CREATE, 0, 0, 0);
+	if (mount == 0)
+		mount = sys3(fsmount, context, FSMOUNT_CLOEXEC_FLAG, attributes);
+	(void)sys1(close, context);
+	return mount;
+}
+
+struct node {
+	const char *name;
+	mode_t mode;
+	unsigned minor; /* devices: major 1 */
+};
+
+static const struct node skeleton_nodes[] = {
+	{ "proc", S_IFDIR | 0555, 0 },
+	{ "app", S_IFDIR | 0755, 0 },
+	{ "data", S_IFDIR | 0755, 0 },
+	{ "work", S_IFDIR | 0755, 0 },
+	{ "tmp", S_IFDIR | 0755, 0 },
+	{ "home", S_IFDIR | 0755, 0 },
+	{ "run", S_IFDIR | 0755, 0 },
+	{ "dev", S_IFDIR | 0755, 0 },
+	{ "dev/shm", S_IFDIR | 0755, 0 },
+	{ "dev/null", S_IFCHR | 0666, 3 },
+	{ "dev/zero", S_IFCHR | 0666, 5 },
+	{ "dev/full", S_IFCHR | 0666, 7 },
+	{ "dev/random", S_IFCHR | 0666, 8 },
+	{ "dev/urandom", S_IFCHR | 0666, 9 },
+};
+
+static const struct {
+	const char *target;
+	const char *name;
+} skeleton_links[] = {
+	{ "/proc/self/fd", "dev/fd" },
+	{ "/proc/self/fd/0", "dev/stdin" },
+	{ "/proc/self/fd/1", "dev/stdout" },
+	{ "/proc/self/fd/2", "dev/stderr" },
+};
+
+static long build_skeleton(const char **ret_step)
+{
+	long context = sys2(fsopen, "tmpfs", FSOPEN_CLOEXEC_FLAG);
+	STEP(context, "fsopen tmpfs");
+	STEP(set_option((int)context, "size", "64k"), "skeleton size");
+	STEP(set_option((int)context, "mode", "0755"), "skeleton mode");
+	long dir = finish_mount((int)context, MOUNT_ATTR_NOSUID);
+	STEP(dir, "mount of the skeleton");
+	for (size_t i = 0; i < ARRAY_SIZE(skeleton_nodes); i++) {
+		const struct node *node = &skeleton_nodes[i];
+		if (S_ISDIR(node->mode))
+			STEP(sys3(mkdirat, dir, node->name, node->mode & 07777), node->name);
+		else
+			STEP(sys4(mknodat, dir, node->name, node->mode, makedev(1, node->minor)),
+				node->name);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(skeleton_links); i++)
+		STEP(sys3(symlinkat, skeleton_links[i].target, dir, skeleton_links[i].name),
+			skeleton_links[i].name);
+	long dev = sys4(openat, dir, "dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	STEP(dev, "skeleton dev");
+	STEP(sys5(fsetxattr, dev, "trusted.overlay.opaque", "y", 1, 0), "opaque dev");
+	(void)sys1(close, dev);
+	return dir;
+}
+
+long slot_build_root(struct slot *slot, int *ret_overlay, const char **ret_step)
+{
+	char layers[LAYERS_BYTES_MAX];
+	long skeleton = build_skeleton(ret_step);
+	if (skeleton < 0)
+		return skeleton;
+	char *end = put_number(put_text(layers, "/proc/self/fd/"), (uint64_t)skeleton);
+	if (slot->files.mask_fd >= 0)
+		end = put_number(put_text(end, ":/proc/self/fd/"), (uint64_t)slot->files.mask_fd);
+	(void)put_number(put_text(end, ":/proc/self/fd/"), (uint64_t)slot->files.root_fd);
+
+	long context = sys2(fsopen, "overlay", FSOPEN_CLOEXEC_FLAG);
+	STEP(context, "fsopen overlay");
+	STEP(set_option((int)context, "source", "sandbox"), "overlay source");
+	STEP(set_option((int)context, "lowerdir", layers), "overlay layers");
+	long overlay = finish_mount(
+		(int)context, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOATIME);
+	(void)sys1(close, skeleton);
+	STEP(overlay, "mount of the root overlay");
+	*ret_overlay = (int)overlay;
+	return 0;
+}
+
+/* The overlay over "/", then the old root away. */
+long slot_enter_root(int overlay, const char **ret_step)
+{
+	STEP(sys5(mount, 0, "/", 0, MS_REC | MS_PRIVATE, 0), "private mounts");
+	STEP(sys5(move_mount, overlay, "", AT_FDCWD, "/", MOVE_FROM_FD), "attach root");
+	STEP(sys1(fchdir, overlay), "fchdir root");
+	STEP(sys2(pivot_root, ".", "."), "pivot_root");
+	STEP(sys2(umount2, ".", MNT_DETACH), "detach the old root");
+	STEP(sys1(chdir, "/"), "chdir root");
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	const char *below; /* where the directory is once the tmpfs sits on /work */
+	const char *target;
+} writable[] = {
+	{ "tmp", "/work/tmp", "/tmp" }, { "shm", "/work/shm", "/dev/shm" },
+	{ "home", "/work/home", "/home" }, { "run", "/work/run", "/run" },
+	{ "work", "/work/work", "/work" }, /* last: covers the others' way */
+};
+
+long slot_mount_writable(const struct slot *slot, const char **ret_step)
+{
+	const struct sandbox_limits *limits = &slot->parsed.plan.limits;
+	long attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOATIME;
+	if (!slot->config.allow_exec_in_work)
+		attributes |= MOUNT_ATTR_NOEXEC;
+	long context = sys2(fsopen, "tmpfs", FSOPEN_CLOEXEC_FLAG);
+	STEP(context, "fsopen tmpfs");
+	STEP(set_number((int)context, "size", limits->disk_bytes), "tmpfs size");
+	STEP(set_number((int)context, "nr_inodes", limits->disk_files), "tmpfs nr_inodes");
+	STEP(set_option((int)context, "mode", "0755"), "tmpfs mode");
+	long dir = finish_mount((int)context, attributes);
+	STEP(dir, "mount of the writable tmpfs");
+	for (size_t i = 0; i < ARRAY_SIZE(writable); i++) {
+		STEP(sys3(mkdirat, dir, writable[i].name, 0755), writable[i].name);
+		STEP(sys5(fchownat, dir, writable[i].name, slot->host_uid, slot->host_uid, 0),
+			writable[i].name);
+	}
+	STEP(sys5(move_mount, dir, "", AT_FDCWD, "/work", MOVE_FROM_FD), "attach tmpfs");
+	for (size_t i = 0; i < ARRAY_SIZE(writable); i++)
+		STEP(sys5(mount, writable[i].below, writable[i].target, 0, MS_BIND, 0),
+			writable[i].target);
+	(void)sys1(close, dir);
+	return 0;
+}
+
+long slot_mount_proc(const char **ret_step)
+{
+	long context = sys2(fsopen, "proc", FSOPEN_CLOEXEC_FLAG);
+	STEP(context, "fsopen proc");
+	STEP(set_option((int)context, "hidepid", "ptraceable"), "proc hidepid");
+	STEP(set_option((int)context, "subset", "pid"), "proc subset");
+	long dir = finish_mount(
+		(int)context, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	STEP(dir, "mount of proc");
+	STEP(sys5(move_mount, dir, "", AT_FDCWD, "/proc", MOVE_FROM_FD), "attach proc");
+	(void)sys1(close, dir);
+	return 0;
+}
+
+static long mount_input(int mount, const char *target, const char **ret_step)
+{
+	struct mount_attr attributes = {
+		.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+			    MOUNT_ATTR_NOEXEC,
+	};
+	if (mount < 0)
+		return 0;
+	STEP(sys5(mount_setattr, mount, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)),
+		target);
+	STEP(sys5(move_mount, mount, "", AT_FDCWD, target, MOVE_FROM_FD), target);
+	return 0;
+}
+
+long slot_mount_inputs(const struct slot *slot, const char **ret_step)
+{
+	long status = mount_input(slot->files.app_fd, "/app", ret_step);
+	return status < 0 ? status : mount_input(slot->files.data_fd, "/data", ret_step);
+}

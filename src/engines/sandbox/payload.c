@@ -1,0 +1,181 @@
+/*
+ * The payload before it is the payload: sheds everything it was born with, then execs. Raw calls
+ * only (see sys.h).
+ *
+ * It is born as a child of the supervisor inside the sandbox's namespaces, host root, on the
+ * supervisor's memory and descriptor table. In this order: into its cgroups; into a cgroup
+ * namespace rooted there; into a user namespace that owns none of the others, so that even
+ * regained capabilities would have no object; ids, capabilities, rlimits; no_new_privs; Landlock;
+ * system call filter. Then it waits (hot tiers wait here for their plan), unshares the descriptor
+ * table keeping 0, 1 and 2, and execs.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "engines/sandbox/slot.h"
+#include "engines/sandbox/sys.h"
+#include "kit/base/attr.h"
+
+enum {
+	FILES_MAX = 4096,   /* open descriptors per process; their memory is charged */
+	SIGNALS_MAX = 1024, /* queued signals and POSIX timers */
+	LOCKED_BYTES_MAX = 65536,
+	STACK_BYTES_MAX = 64 << 20,
+	STACK_BYTES = 8 << 20,
+	CAPABILITIES_MAX = 63,
+	CANDIDATE_BYTES_MAX = 4096,
+	EXIT_NOT_FOUND = 127,
+	EXIT_NOT_EXECUTABLE = 126,
+};
+
+#define STEP(call, name)                  \
+	do {                              \
+		long step_ = (call);      \
+		if (step_ < 0) {          \
+			*ret_step = name; \
+			return step_;     \
+		}                         \
+	} while (0)
+
+static long join_cgroups(const struct slot *slot, const char **ret_step)
+{
+	/* v2: born inside */
+	for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++)
+		if (slot->cgroup.backend == SANDBOX_BACKEND_CGROUP_V1)
+			STEP(sys3(write, slot->cgroup.procs[i], "0", 1), "joining a cgroup");
+	STEP(sys1(unshare, CLONE_NEWCGROUP), "cgroup namespace");
+	return 0;
+}
+
+static long set_rlimits(const struct slot *slot, const char **ret_step)
+{
+	const struct sandbox_limits *limits = &slot->parsed.plan.limits;
+	const struct {
+		int resource;
+		struct rlimit value;
+	} rows[] = {
+		{ RLIMIT_FSIZE, { limits->file_bytes, limits->file_bytes } },
+		{ RLIMIT_CORE, { 0, 0 } },
+		{ RLIMIT_NOFILE, { FILES_MAX, FILES_MAX } },
+		{ RLIMIT_SIGPENDING, { SIGNALS_MAX, SIGNALS_MAX } },
+		{ RLIMIT_MEMLOCK, { LOCKED_BYTES_MAX, LOCKED_BYTES_MAX } },
+		{ RLIMIT_MSGQUEUE, { 0, 0 } },
+		{ RLIMIT_NICE, { 0, 0 } },
+		{ RLIMIT_RTPRIO, { 0, 0 } },
+		{ RLIMIT_STACK, { STACK_BYTES, STACK_BYTES_MAX } },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		STEP(sys4(prlimit64, 0, rows[i].resource, &rows[i].value, 0), "rlimit");
+	if (slot->cgroup.backend == SANDBOX_BACKEND_NONE) {
+		struct rlimit data = { limits->memory_bytes, limits->memory_bytes };
+		struct rlimit tasks = { limits->tasks, limits->tasks };
+		STEP(sys4(prlimit64, 0, RLIMIT_NPROC, &tasks, 0), "rlimit nproc");
+		STEP(sys4(prlimit64, 0, RLIMIT_DATA, &data, 0), "rlimit data");
+	}
+	return 0;
+}
+
+static long drop_capabilities(const char **ret_step)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = {};
+	for (long i = 0; i <= CAPABILITIES_MAX; i++)
+		if (sys5(prctl, PR_CAPBSET_DROP, i, 0, 0, 0) < 0)
+			break; /* the first number this kernel does not know */
+	STEP(sys5(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "ambient set");
+	STEP(sys2(capset, &head, none), "capset");
+	return 0;
+}
+
+static long shed(struct slot *slot, const char **ret_step)
+{
+	long status = join_cgroups(slot, ret_step);
+	if (status < 0)
+		return status;
+	STEP(sys2(setns, slot->userns, CLONE_NEWUSER), "entering the user namespace");
+	STEP(sys3(setresgid, SANDBOX_UID_INSIDE, SANDBOX_UID_INSIDE, SANDBOX_UID_INSIDE), "gid");
+	STEP(sys3(setresuid, SANDBOX_UID_INSIDE, SANDBOX_UID_INSIDE, SANDBOX_UID_INSIDE), "uid");
+	status = set_rlimits(slot, ret_step);
+	if (status < 0)
+		return status;
+	STEP(sys0(setsid), "setsid");
+	STEP(sys1(umask, S_IWGRP | S_IWOTH) < 0 ? -1L : 0L, "umask");
+	status = drop_capabilities(ret_step);
+	if (status < 0)
+		return status;
+	STEP(sys5(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
+	if (slot->ruleset >= 0)
+		STEP(sys2(landlock_restrict_self, slot->ruleset, 0), "landlock_restrict_self");
+	STEP(sys3(seccomp, SECCOMP_SET_MODE_FILTER, 0, &slot->filter_program),
+		"system call filter");
+	return 0;
+}
+
+static const char *const search_path[] = { "/usr/local/bin/", "/usr/bin/", "/bin/" };
+
+static bool join_path(char path[static CANDIDATE_BYTES_MAX], const char *dir, const char *name)
+{
+	size_t size = 0;
+	for (; *dir; dir++)
+		path[size++] = *dir;
+	for (; *name && size < CANDIDATE_BYTES_MAX - 1; name++)
+		path[size++] = *name;
+	path[size] = 0;
+	return !*name;
+}
+
+/* Only returns when nothing could be executed: positive errno. */
+static int execute(const struct sandbox_plan *plan)
+{
+	char path[CANDIDATE_BYTES_MAX];
+	const char *name = plan->argv[0];
+	const char *at = name;
+	while (*at && *at != '/')
+		at++;
+	if (*at)
+		return (int)-sys3(execve, name, plan->argv, plan->env);
+	int error = ENOENT;
+	for (size_t i = 0; i < ARRAY_SIZE(search_path); i++) {
+		if (!join_path(path, search_path[i], name))
+			return ENAMETOOLONG;
+		int status = (int)-sys3(execve, path, plan->argv, plan->env);
+		if (status != ENOENT && status != ENOTDIR)
+			error = status;
+	}
+	return error;
+}
+
+int slot_payload_main(void *argument)
+{
+	struct slot *slot = argument;
+	const char *step = "";
+	uint64_t no_signals = 0;
+	long status = shed(slot, &step);
+	if (status < 0) {
+		slot->payload_stage.error = (int)-status;
+		slot->payload_stage.step = step;
+		sys_word_set(&slot->payload_stage.word, STAGE_FAILED);
+		return 1;
+	}
+	sys_word_set(&slot->payload_stage.word, STAGE_READY);
+	sys_word_wait(&slot->payload_go);
+
+	status = sys1(chdir, slot->parsed.plan.cwd);
+	if (status == 0)
+		status = sys3(close_range, 3, ~0u, CLOSE_RANGE_UNSHARE);
+	if (status == 0)
+		status = sys4(rt_sigprocmask, SIG_SETMASK, &no_signals, 0, sizeof(no_signals));
+	if (status == 0) {
+		sys_word_set(&slot->payload_executing, 1);
+		status = -execute(&slot->parsed.plan);
+	}
+	slot->exec_error = (int)-status;
+	return slot->exec_error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+}

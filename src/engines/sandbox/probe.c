@@ -1,0 +1,177 @@
+/*
+ * What this machine can enforce. Every row is tried, not guessed from versions: namespaces in a
+ * child on borrowed memory, the rest by the call itself. Nothing stays behind.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engines/sandbox/cgroup.h"
+#include "engines/sandbox/sandbox.h"
+#include "engines/sandbox/sys.h"
+#include "kit/base/fd.h"
+#include "kit/base/str.h"
+
+enum { STACK_BYTES = 8192, FSOPEN_CLOEXEC_FLAG = 1 };
+
+struct probe {
+	struct sandbox_capability *list;
+	size_t count;
+};
+
+static void add(struct probe *probe, const char *name, bool is_there, const char *detail,
+	const char *advice)
+{
+	struct sandbox_capability *row = &probe->list[probe->count++];
+	size_t size = MIN(strlen(detail), sizeof(row->detail) - 1);
+	row->name = name;
+	row->is_there = is_there;
+	row->advice = advice;
+	memcpy(row->detail, detail, size);
+	row->detail[size] = 0;
+}
+
+static int exit_at_once(void *argument)
+{
+	(void)argument;
+	return 0;
+}
+
+/* A child with these new namespaces; 0 or positive errno. */
+static int try_clone(uint64_t flags)
+{
+	uint8_t stack[STACK_BYTES] __attribute__((aligned(16)));
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_VFORK | flags,
+		.stack = (uintptr_t)stack,
+		.stack_size = sizeof(stack),
+	};
+	long pid = sys_spawn(&args, exit_at_once, NULL);
+	if (pid < 0)
+		return (int)-pid;
+	while (waitpid((pid_t)pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+	return 0;
+}
+
+static void probe_namespaces(struct probe *probe)
+{
+	static const struct {
+		const char *name;
+		uint64_t flag;
+	} rows[] = {
+		{ "user-namespace", CLONE_NEWUSER },
+		{ "pid-namespace", CLONE_NEWPID },
+		{ "mount-namespace", CLONE_NEWNS },
+		{ "net-namespace", CLONE_NEWNET },
+		{ "ipc-namespace", CLONE_NEWIPC },
+		{ "uts-namespace", CLONE_NEWUTS },
+		{ "cgroup-namespace", CLONE_NEWCGROUP },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int error = try_clone(rows[i].flag);
+		add(probe, rows[i].name, error == 0, error ? strerror(error) : "made and left",
+			"run as root, and allow it in the container or kernel that hosts us "
+			"(user.max_*_namespaces)");
+	}
+}
+
+static void probe_cgroups(struct probe *probe)
+{
+	enum sandbox_backend backend = cgroup_detect();
+	add(probe, "cgroups", backend != SANDBOX_BACKEND_NONE, sandbox_backend_name(backend),
+		"mount cgroup2, or v1 with memory, pids and cpuacct, writable at /sys/fs/cgroup");
+	bool is_v2 = backend == SANDBOX_BACKEND_CGROUP_V2;
+	bool is_fast = is_v2 || (backend == SANDBOX_BACKEND_CGROUP_V1 && cgroup_make_fast());
+	add(probe, "fast-cgroup-join", is_fast,
+		is_v2     ? "CLONE_INTO_CGROUP"
+		: is_fast ? "favordynmods"
+			  : "15 ms per run when idle",
+		"use cgroup v2, or a kernel from 6.0 for favordynmods");
+}
+
+static bool can_open_filesystem(const char *name)
+{
+	auto_close context = (int)syscall(SYS_fsopen, name, FSOPEN_CLOEXEC_FLAG);
+	return context >= 0;
+}
+
+static void probe_mounts(struct probe *probe)
+{
+	static const char *const names[] = { "overlay", "tmpfs", "proc", "erofs" };
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		bool is_there = can_open_filesystem(names[i]);
+		add(probe, names[i], is_there, is_there ? "fsopen works" : strerror(errno),
+			"load the module, or use a kernel from 5.2 that has it");
+	}
+	bool has_sysctl = access("/proc/sys/vm/memfd_noexec", W_OK) == 0;
+	add(probe, "memfd-noexec", has_sysctl,
+		has_sysctl ? "vm.memfd_noexec per pid namespace" : "the tracer kills instead",
+		"use a kernel from 6.3; until then the exec tracer kills what runs from a memfd");
+}
+
+static void probe_lsm(struct probe *probe)
+{
+	struct err text; /* used for its text only */
+	err_format(&text, 0, "not in this kernel, or not enabled");
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1 /* version */);
+	if (abi > 0)
+		err_format(&text, 0, "ABI %ld", abi);
+	add(probe, "landlock", abi > 0, text.message,
+		"boot with lsm=landlock,...; mounts and overlay hold without it");
+	uint32_t action = SECCOMP_RET_KILL_PROCESS;
+	bool has_filter = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+	add(probe, "seccomp", has_filter, has_filter ? "filters with kill-process" : "missing",
+		"use a kernel from 4.14 with CONFIG_SECCOMP_FILTER");
+}
+
+static int pause_forever(void *argument)
+{
+	(void)argument;
+	for (;;)
+		(void)sys0(pause);
+	return 0;
+}
+
+static void probe_ptrace(struct probe *probe)
+{
+	uint8_t stack[STACK_BYTES] __attribute__((aligned(16)));
+	struct clone_args args = {
+		.flags = CLONE_VM,
+		.stack = (uintptr_t)stack,
+		.stack_size = sizeof(stack),
+	};
+	long pid = sys_spawn(&args, pause_forever, NULL);
+	bool can_trace = pid > 0 && ptrace(PTRACE_SEIZE, (pid_t)pid, 0, 0) == 0;
+	add(probe, "ptrace", can_trace, can_trace ? "PTRACE_SEIZE works" : strerror(errno),
+		"allow ptrace (kernel.yama.ptrace_scope < 3) to the service");
+	if (pid > 0) {
+		(void)kill((pid_t)pid, SIGKILL);
+		while (waitpid((pid_t)pid, NULL, __WALL) > 0 || errno == EINTR)
+			if (kill((pid_t)pid, 0) < 0)
+				break;
+	}
+}
+
+int sandbox_probe(struct sandbox_capability ret_list[static SANDBOX_CAPABILITIES_MAX],
+	size_t *ret_count, struct err *err)
+{
+	struct probe probe = { .list = ret_list };
+	(void)err; /* nothing here fails: what is missing is a row that says so */
+	add(&probe, "root", geteuid() == 0, geteuid() == 0 ? "uid 0" : "not root",
+		"run the service as root; it gives everything away before foreign code runs");
+	probe_namespaces(&probe);
+	probe_cgroups(&probe);
+	probe_mounts(&probe);
+	probe_lsm(&probe);
+	probe_ptrace(&probe);
+	*ret_count = probe.count;
+	return 0;
+}

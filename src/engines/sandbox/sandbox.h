@@ -1,0 +1,295 @@
+/*
+ * The sandbox: run one untrusted program on a read-only image, with nothing else in reach.
+ *
+ * Theory. A sandbox is one supervisor process (program cupel-sandbox) reached by one
+ * SOCK_SEQPACKET socket, the *control* descriptor. Everything goes over it: the plan and its
+ * descriptors in, events and one result out. Closing the control descriptor kills the sandbox and
+ * removes everything it made. Every handle is a descriptor; put it into any event loop.
+ *
+ *	int control;
+ *	sandbox_open(&config, &control, &err);
+ *	sandbox_start(control, &plan, &files, &err);
+ *	do sandbox_receive(control, 0, &event, &err); while (event.kind != SANDBOX_EVENT_GONE);
+ *	close(control);
+ *
+ * What the payload sees: the image (seen through its own read-only overlay), /app and /data
+ * (read-only, if given), one size-limited tmpfs as /work, /tmp, /dev/shm, /home and /run, five
+ * devices, a /proc of its own processes, no network, user 1000 without any privilege. What it
+ * may do: the system calls of filter_table.h. What the machine cannot enforce is a missing bit in
+ * result.enforced; a run that needs it is refused unless plan.may_lack allows it.
+ *
+ * The functions are not thread-safe per control descriptor; different descriptors are
+ * independent. Needs root (CAP_SYS_ADMIN and friends) for everything it promises.
+ */
+#ifndef ENGINES_SANDBOX_SANDBOX_H
+#define ENGINES_SANDBOX_SANDBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kit/base/err.h"
+
+enum {
+	SANDBOX_TEXT_BYTES_MAX = 128 *
+				 1024, /* argv and env together, with their NULs: one message */
+	SANDBOX_STRINGS_MAX = 4096,    /* argv and env members together */
+	SANDBOX_PATH_MAX = 1024,       /* path in an exec event, cut beyond */
+	SANDBOX_CAUSE_TEXT_MAX = 256,
+	SANDBOX_TRACE_EVENTS_MAX = 200000, /* then the trace is marked truncated */
+	SANDBOX_UID_INSIDE = 1000,
+	SANDBOX_UID_BASE = 2000000, /* host uid of a payload: base + pid of its supervisor */
+};
+
+/* Every limit must be positive; sizes are multiples of 4096 (the kernel counts pages). */
+struct sandbox_limits {
+	uint64_t wall_ms;      /* from start to kill */
+	uint64_t cpu_ms;       /* user + system of all processes */
+	uint64_t memory_bytes; /* all processes, their tmpfs, memfds, kernel memory */
+	uint64_t disk_bytes;   /* all writable paths together */
+	uint64_t disk_files;   /* inodes of them */
+	uint64_t file_bytes;   /* one file */
+	uint64_t output_bytes; /* stdout and stderr, each */
+	uint32_t processes;    /* processes, not threads */
+	uint32_t tasks;        /* threads of all processes together */
+};
+
+#define SANDBOX_LIMITS_DEFAULT                       \
+	((struct sandbox_limits){ .wall_ms = 300000, \
+		.cpu_ms = 600000,                    \
+		.memory_bytes = 512ull << 20,        \
+		.disk_bytes = 100ull << 20,          \
+		.disk_files = 8192,                  \
+		.file_bytes = 10ull << 20,           \
+		.output_bytes = 10ull << 20,         \
+		.processes = 10,                     \
+		.tasks = 64 })
+
+/* What isolates and what limits; bits of result.enforced and plan.may_lack. */
+enum sandbox_layer {
+	SANDBOX_LAYER_NAMESPACES,   /* pid, mount, net, ipc, uts, cgroup */
+	SANDBOX_LAYER_USER,         /* own user namespace, distinct host uid, no capabilities */
+	SANDBOX_LAYER_ROOT,         /* image through an overlay of its own; nothing of the host */
+	SANDBOX_LAYER_SECCOMP,      /* system call allow-list */
+	SANDBOX_LAYER_LANDLOCK,     /* path rules as second fence */
+	SANDBOX_LAYER_NOEXEC,       /* nothing but the image can be executed */
+	SANDBOX_LAYER_MEMFD_NOEXEC, /* memory files refused by the kernel, not only by the tracer */
+	SANDBOX_LAYER_MEMORY_LIMIT, /* by cgroup, to the page */
+	SANDBOX_LAYER_TASK_LIMIT,   /* by cgroup */
+	SANDBOX_LAYER_CPU_LIMIT,    /* by cgroup accounting of all processes */
+	SANDBOX_LAYER_PROCESS_LIMIT, /* by the tracer */
+	SANDBOX_LAYER_DISK_LIMIT,    /* by tmpfs */
+	SANDBOX_LAYER_COUNT,
+};
+
+#define SANDBOX_LAYER_BIT(layer) (UINT32_C(1) << (layer))
+#define SANDBOX_LAYERS_ALL (SANDBOX_LAYER_BIT(SANDBOX_LAYER_COUNT) - 1)
+/* Second belts: the property holds without them, by another layer. */
+#define SANDBOX_LAYERS_BELTS \
+	(SANDBOX_LAYER_BIT(SANDBOX_LAYER_LANDLOCK) | SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC))
+
+enum sandbox_tier {
+	SANDBOX_TIER_COLD,   /* built for this run */
+	SANDBOX_TIER_WARM,   /* outer namespaces and cgroups reused, inside fresh; same tenant */
+	SANDBOX_TIER_HOT,    /* complete, built ahead, used once */
+	SANDBOX_TIER_PARKED, /* hot, with a warmed interpreter waiting */
+	SANDBOX_TIER_COUNT,
+};
+
+enum sandbox_backend {
+	SANDBOX_BACKEND_CGROUP_V2,
+	SANDBOX_BACKEND_CGROUP_V1,
+	SANDBOX_BACKEND_NONE, /* no cgroups: rlimits and tmpfs sizes only */
+	SANDBOX_BACKEND_COUNT,
+};
+
+enum sandbox_trace {
+	SANDBOX_TRACE_NONE, /* processes are still counted */
+	SANDBOX_TRACE_EXEC, /* exec and exit events */
+	SANDBOX_TRACE_COUNT,
+};
+
+/* Why it ended; exactly one. */
+enum sandbox_cause {
+	SANDBOX_CAUSE_EXITED,    /* by itself: exit_code */
+	SANDBOX_CAUSE_SIGNALLED, /* by a signal that is not one of ours: signal */
+	SANDBOX_CAUSE_WALL_TIMEOUT,
+	SANDBOX_CAUSE_CPU_TIMEOUT,
+	SANDBOX_CAUSE_MEMORY,    /* the kernel killed for memory (whatever the exit code says) */
+	SANDBOX_CAUSE_DISK,      /* file size signal, or failed with a full disk */
+	SANDBOX_CAUSE_PROCESSES, /* failed after its forks were refused, or a fork flood */
+	SANDBOX_CAUSE_OUTPUT,    /* wrote more than output_bytes */
+	SANDBOX_CAUSE_CANCELLED, /* sandbox_cancel */
+	SANDBOX_CAUSE_DENIED,    /* program not in the sandbox, or it tried what kills */
+	SANDBOX_CAUSE_INTERNAL,  /* our fault or a missing mechanism; text says */
+	SANDBOX_CAUSE_COUNT,
+};
+
+struct sandbox_plan {
+	const char *const
+		*argv;          /* NULL-terminated, >= 1; without '/' looked up in the usual path */
+	const char *const *env; /* NULL-terminated "NAME=value", complete; NULL means empty */
+	const char *cwd;        /* NULL means /work */
+	const char *hostname;   /* NULL means "sandbox" */
+	struct sandbox_limits limits;
+	enum sandbox_trace trace;
+	uint32_t may_lack;         /* layers a run may go without; normally SANDBOX_LAYERS_BELTS */
+	uint32_t stat_interval_ms; /* 0: no STAT events */
+	bool allow_exec_in_work;   /* false: only files of the image can be executed */
+};
+
+/* Descriptors of a run, all borrowed (the caller closes its own); -1 means none. */
+struct sandbox_files {
+	int root_fd; /* directory: the read-only image (required) */
+	int mask_fd; /* directory laid over the image: whiteouts hide its files */
+	int app_fd;  /* detached mount (open_tree or fsmount) that appears at /app; moved */
+	int data_fd; /* the same at /data */
+	/* Bytes are copied by the supervisor, the payload never holds these. */
+	int stdin_fd;
+	int stdout_fd;
+	int stderr_fd;
+};
+
+#define SANDBOX_FILES_NONE ((struct sandbox_files){ -1, -1, -1, -1, -1, -1, -1 })
+
+struct sandbox_statistics {
+	uint64_t wall_usec;
+	uint64_t cpu_user_usec;
+	uint64_t cpu_system_usec;
+	uint64_t memory_current_bytes;
+	uint64_t memory_peak_bytes; /* raw: with kernel memory and page cache first touched here */
+	uint64_t memory_anon_bytes; /* anonymous + tmpfs, at the end or at the time of a STAT */
+	uint64_t disk_bytes;        /* in the writable tmpfs, same time */
+	uint64_t faults_minor;      /* of the first process and the children it waited for */
+	uint64_t faults_major;
+	uint64_t switches_voluntary;
+	uint64_t switches_involuntary;
+	uint64_t stdin_bytes;
+	uint64_t stdout_bytes;
+	uint64_t stderr_bytes;
+	uint32_t processes_peak;
+	uint32_t processes_total;
+	uint32_t forks_refused;
+	uint32_t oom_kills;
+};
+
+struct sandbox_result {
+	enum sandbox_cause cause;
+	int exit_code;                     /* of the first process; -1 when it did not exit */
+	int signal;                        /* 0 when it was not ended by a signal */
+	char text[SANDBOX_CAUSE_TEXT_MAX]; /* one sentence for people */
+	struct sandbox_statistics statistics;
+	enum sandbox_tier tier;
+	enum sandbox_backend backend;
+	uint32_t enforced; /* layers */
+	uint32_t
+		limits_hit; /* causes that occurred without ending the run: bit per sandbox_cause */
+	enum sandbox_trace trace;
+	uint32_t trace_events;
+	uint32_t trace_lost;
+	bool trace_truncated;
+	bool trace_complete; /* asked for, nothing lost, nothing truncated */
+};
+
+enum sandbox_event_kind {
+	SANDBOX_EVENT_READY,   /* a prepared slot waits for its plan (pool only) */
+	SANDBOX_EVENT_STARTED, /* the program is being executed */
+	SANDBOX_EVENT_EXEC,
+	SANDBOX_EVENT_EXIT,
+	SANDBOX_EVENT_STAT,
+	SANDBOX_EVENT_DONE, /* the result; outputs are complete; processes may still be dying */
+	SANDBOX_EVENT_GONE, /* nothing is alive, mounted or stored any more; the last event */
+	SANDBOX_EVENT_NONE, /* nothing there (SANDBOX_DONT_WAIT) */
+	SANDBOX_EVENT_COUNT,
+};
+
+/*
+ * pid and ppid count the processes of the run from 1 in order of birth (0: none): they are the
+ * same in every run of a deterministic program, and name no pid of the host.
+ */
+struct sandbox_event {
+	enum sandbox_event_kind kind;
+	uint64_t t_usec; /* since the start of the run */
+	uint32_t pid;
+	uint32_t ppid;
+	int exit_code;               /* EXIT: code, or 128 + signal */
+	uint8_t argv_sha256[32];     /* EXEC: over the NUL-terminated arguments, as the kernel holds
+					them */
+	char path[SANDBOX_PATH_MAX]; /* EXEC: the file, inside the sandbox */
+	struct sandbox_statistics statistics; /* STAT */
+	struct sandbox_result result;         /* DONE */
+};
+
+struct sandbox_config {
+	const char *supervisor_path; /* cupel-sandbox; its directory must be root's */
+};
+
+enum { SANDBOX_DONT_WAIT = 1 };
+
+/*
+ * Start a supervisor; the sandbox is built when its plan comes.
+ *
+ * config       borrowed
+ * ret_control  the control descriptor, close-on-exec; close it to end everything
+ *
+ * Returns 0; E_NOT_FOUND when the program is not there; E_UNAVAILABLE when the machine gives no
+ * process or descriptor. The supervisor is no child of the caller (nothing to wait for).
+ */
+int sandbox_open(const struct sandbox_config *config, int *ret_control, struct err *err) MUST_CHECK;
+
+/*
+ * Send the plan and start the run. Once per control descriptor.
+ *
+ * plan, files  borrowed for the call
+ *
+ * Returns 0; E_INVALID for a plan outside its limits (see sandbox_plan_check); E_UNAVAILABLE when
+ * the supervisor is gone. Everything that goes wrong later is in the result.
+ */
+int sandbox_start(int control, const struct sandbox_plan *plan, const struct sandbox_files *files,
+	struct err *err) MUST_CHECK;
+
+/* Check a plan without running it. E_INVALID names the member, its value and its bounds. */
+int sandbox_plan_check(const struct sandbox_plan *plan, struct err *err) MUST_CHECK;
+
+/*
+ * Receive the next event. Read them promptly: a supervisor whose events nobody takes for a
+ * second counts them as lost.
+ *
+ * flags      0 or SANDBOX_DONT_WAIT (then kind NONE when nothing is there)
+ *
+ * Returns 0; E_UNAVAILABLE when the supervisor died without GONE (its sandbox died with it);
+ * E_INTEGRITY for a message that is none.
+ */
+int sandbox_receive(
+	int control, int flags, struct sandbox_event *ret_event, struct err *err) MUST_CHECK;
+
+/* Ask for an end with cause "cancelled"; DONE and GONE still come. E_UNAVAILABLE when gone. */
+int sandbox_cancel(int control, struct err *err) MUST_CHECK;
+
+/*
+ * Remove what supervisors that were killed left behind (their empty cgroups; their processes and
+ * mounts died with them). Call at service start. ret_removed counts cgroups.
+ */
+int sandbox_sweep(uint32_t *ret_removed, struct err *err) MUST_CHECK;
+
+struct sandbox_capability {
+	const char *name;
+	bool is_there;
+	char detail[160];   /* what was found */
+	const char *advice; /* what to do when it is not there; never NULL */
+};
+
+enum { SANDBOX_CAPABILITIES_MAX = 24 };
+
+/* Find out what this machine can enforce; for `cupel doctor`. Changes nothing. */
+int sandbox_probe(struct sandbox_capability ret_list[static SANDBOX_CAPABILITIES_MAX],
+	size_t *ret_count, struct err *err) MUST_CHECK;
+
+/* Names for certificates and people, e.g. "wall-timeout", "memory-limit", "cgroup-v1", "cold". */
+const char *sandbox_cause_name(enum sandbox_cause cause);
+const char *sandbox_layer_name(enum sandbox_layer layer);
+const char *sandbox_tier_name(enum sandbox_tier tier);
+const char *sandbox_backend_name(enum sandbox_backend backend);
+const char *sandbox_trace_name(enum sandbox_trace trace);
+
+#endif

@@ -1,0 +1,129 @@
+/*
+ * One sandbox from inside its supervisor. Internal to the engine; callers use sandbox.h.
+ *
+ * Four tasks share this structure and the memory it lies in until two of them are finished:
+ *
+ *	supervisor  host root; owns cgroups, pipes, clock, tracer; copies bytes; decides the cause
+ *	init        PID 1 of the sandbox; builds mounts and namespaces, then sheds everything and
+ *	            only exists: when it dies, the kernel kills all that is inside
+ *	keeper      makes the payload's user namespace, and is killed when that is taken over
+ *	payload     child of the supervisor, born inside the pid namespace; sheds everything, execs
+ *
+ * init and payload run on the supervisor's memory with raw system calls only (sys.h).
+ */
+#ifndef ENGINES_SANDBOX_SLOT_H
+#define ENGINES_SANDBOX_SLOT_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "engines/sandbox/cgroup.h"
+#include "engines/sandbox/filter.h"
+#include "engines/sandbox/sandbox.h"
+#include "engines/sandbox/wire.h"
+
+enum {
+	SLOT_STACK_BYTES = 32 * 1024,
+	SLOT_INIT_UID = SANDBOX_UID_BASE - 1, /* of PID 1, once it has shed its rights */
+	SLOT_LIFELINE_FD = 0,                 /* in init: its only descriptor */
+};
+
+/* How far a shared-memory task came; set through sys_word_set. */
+enum { STAGE_FAILED = 1, STAGE_READY = 2 };
+
+struct slot_stage {
+	uint32_t word; /* STAGE_* */
+	int error;     /* positive errno, 0 when fine */
+	const char *step;
+};
+
+/* One direction of copying; see copy.c. */
+struct slot_copy {
+	int from;
+	int to;
+	uint64_t bytes; /* delivered */
+	uint64_t limit;
+	bool is_over;    /* more came than limit */
+	bool is_blocked; /* the receiver takes nothing at the moment */
+	uint8_t *held;   /* read, not yet delivered */
+	size_t held_size;
+	size_t held_at;
+};
+
+struct slot_config {
+	enum sandbox_tier tier;
+	bool allow_exec_in_work;
+};
+
+struct slot {
+	int control; /* -1 once the caller is gone */
+	struct wire_parsed parsed;
+	struct sandbox_files files;
+	struct slot_config config;
+
+	/* the host, held open before the supervisor moves into the sandbox's namespaces */
+	int host_proc;
+	int host_mounts;
+	int memfd_sysctl; /* vm.memfd_noexec, -1 before Linux 6.3 */
+
+	struct cgroup cgroup;
+	uint32_t enforced;
+	uint32_t host_uid;
+
+	int lifeline[2];
+	pid_t init_pid;
+	int init_pidfd;
+	struct slot_stage init_stage;
+
+	pid_t keeper_pid;
+	uint32_t keeper_done;
+	int userns;
+
+	pid_t payload_pid;
+	struct slot_stage payload_stage; /* READY: everything shed, waiting for go */
+	uint32_t payload_go;
+	uint32_t payload_executing; /* set right before execve */
+	int exec_error;
+
+	int ruleset; /* Landlock, -1 none */
+	int landlock_abi;
+	uint64_t root_mount_id;
+	struct filter filter;
+	struct sock_fprog filter_program;
+
+	struct slot_copy in;
+	struct slot_copy out;
+	struct slot_copy error;
+
+	uint64_t started_usec;
+	struct sandbox_result result;
+	bool has_cause;
+	bool payload_reaped;
+	bool is_stopping;
+};
+
+/* init.c: entry of PID 1. argument is the slot. */
+int slot_init_main(void *argument);
+int slot_keeper_main(void *argument);
+
+/* mounts.c: raw system calls; return 0 or -errno and name the step. */
+long slot_build_root(struct slot *slot, int *ret_overlay, const char **ret_step);
+long slot_enter_root(int overlay, const char **ret_step);
+long slot_mount_writable(const struct slot *slot, const char **ret_step);
+long slot_mount_proc(const char **ret_step);
+long slot_mount_inputs(const struct slot *slot, const char **ret_step);
+
+/* payload.c: entry of the payload-to-be. */
+int slot_payload_main(void *argument);
+
+/* landlock.c: prepare the ruleset below the entered root; 0 when the kernel has none. */
+int slot_landlock_prepare(struct slot *slot, struct err *err) MUST_CHECK;
+int slot_landlock_abi(void);
+
+/* slot.c */
+int slot_run(int control, struct err *err) MUST_CHECK;
+void slot_send(struct slot *slot, struct sandbox_event *event);
+void slot_end(struct slot *slot, enum sandbox_cause cause, const char *text);
+uint64_t slot_usec(const struct slot *slot);
+
+#endif

@@ -1,0 +1,304 @@
+/*
+ * The tracer.
+ *
+ * PTRACE_SEIZE with FORK, VFORK, CLONE and EXEC events: a program that neither forks nor execs
+ * never stops. At an exec event the kernel's own copy of path and arguments is read, before the
+ * new program runs one instruction, so nothing can be forged afterwards.
+ *
+ * The process limit is decided here because cgroups count threads too. The child that would be one
+ * too many exists, but has not run: it is killed in its first stop, and its parent's call is made
+ * to answer EAGAIN. What stays is a zombie that the parent may wait for; the task limit is raised
+ * by it, or a program that never waits would meet the wrong limit. All tasks of the sandbox are
+ * seen in one order by one tracer, so two forks at the same moment cannot both take the last place.
+ *
+ * Processes have numbers from 1 in order of birth; numbers of the host's pids go nowhere.
+ */
+#include "engines/sandbox/tracer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/user.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engines/sandbox/sha256.h"
+#include "kit/base/fd.h"
+#include "kit/base/mem.h"
+#include "kit/base/str.h"
+
+enum {
+	PROC_PATH_BYTES = 40,
+	ARGV_STEP_BYTES = 4096,
+	/* bash repeats a refused fork 8 times with pauses; what asks that often is a bomb. */
+	FORKS_REFUSED_MAX = 256,
+	FIRST_TASKS = 16,
+};
+
+struct traced {
+	pid_t tid;
+	uint32_t number;  /* of its process */
+	uint32_t parent;  /* number of the parent's process */
+	bool is_leader;   /* of its thread group: stands for a process */
+	bool is_expected; /* its birth was announced by its parent */
+	bool is_waiting;  /* stopped at birth, before the announcement came */
+	bool is_doomed;   /* one process too many */
+	bool is_refused;  /* its fork will answer EAGAIN */
+};
+
+static struct traced *find(struct tracer *tracer, pid_t tid)
+{
+	for (size_t i = 0; i < tracer->count; i++)
+		if (tracer->tasks[i].tid == tid)
+			return &tracer->tasks[i];
+	return NULL;
+}
+
+static struct traced *add(struct tracer *tracer, pid_t tid)
+{
+	if (tracer->count == tracer->capacity) {
+		size_t capacity = tracer->capacity ? 2 * tracer->capacity : FIRST_TASKS;
+		tracer->tasks = mem_resize(tracer->tasks, tracer->capacity * sizeof(*tracer->tasks),
+			capacity, sizeof(*tracer->tasks));
+		tracer->capacity = capacity;
+	}
+	tracer->tasks[tracer->count] = (struct traced){ .tid = tid };
+	return &tracer->tasks[tracer->count++];
+}
+
+static void drop(struct tracer *tracer, struct traced *task)
+{
+	*task = tracer->tasks[--tracer->count];
+}
+
+static void resume(pid_t tid, int signal)
+{
+	(void)ptrace(PTRACE_CONT, tid, 0, signal); /* fails only when it was killed meanwhile */
+}
+
+static bool is_traced_run(const struct tracer *tracer)
+{
+	return tracer->slot->parsed.plan.trace == SANDBOX_TRACE_EXEC;
+}
+
+static void begin_process(struct tracer *tracer, struct traced *task, uint32_t parent)
+{
+	struct sandbox_statistics *statistics = &tracer->slot->result.statistics;
+	task->is_leader = true;
+	task->number = tracer->next_number++;
+	task->parent = parent;
+	tracer->processes++;
+	statistics->processes_total++;
+	statistics->processes_peak = MAX(statistics->processes_peak, tracer->processes);
+}
+
+static void report_exit(struct tracer *tracer, const struct traced *task, int status)
+{
+	struct sandbox_event event = {
+		.kind = SANDBOX_EVENT_EXIT, .pid = task->number, .ppid = task->parent
+	};
+	event.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	slot_send(tracer->slot, &event);
+}
+
+static void handle_end(struct tracer *tracer, struct traced *task, int status)
+{
+	if (task->is_leader && !task->is_doomed) {
+		tracer->processes--;
+		if (is_traced_run(tracer))
+			report_exit(tracer, task, status);
+	}
+	drop(tracer, task);
+}
+
+/* True when the file being executed is seen through the sandbox's root mount. */
+static bool is_of_image(const struct slot *slot, const char *exe)
+{
+	struct statx status = {};
+	if (statx(slot->host_proc, exe, AT_STATX_DONT_SYNC, STATX_MNT_ID, &status) < 0)
+		return false;
+	return status.stx_mnt_id == slot->root_mount_id;
+}
+
+static void hash_arguments(const struct slot *slot, pid_t tid, struct sandbox_event *event)
+{
+	char path[PROC_PATH_BYTES];
+	uint8_t bytes[ARGV_STEP_BYTES];
+	struct sha256 hash;
+	struct err ignored;
+	sha256_init(&hash);
+	auto_close fd = -1;
+	if (str_format(path, sizeof(path), &ignored, "%d/cmdline", tid) == 0)
+		fd = openat(slot->host_proc, path, O_RDONLY | O_CLOEXEC);
+	for (ssize_t got = 1; fd >= 0 && got > 0;) {
+		got = read(fd, bytes, sizeof(bytes));
+		if (got > 0)
+			sha256_add(&hash, bytes, (size_t)got);
+	}
+	sha256_end(&hash, event->argv_sha256);
+}
+
+static void handle_exec(struct tracer *tracer, pid_t tid)
+{
+	struct slot *slot = tracer->slot;
+	struct traced *task = find(tracer, tid);
+	unsigned long former = (unsigned long)tid;
+	(void)ptrace(PTRACE_GETEVENTMSG, tid, 0, &former);
+	if ((pid_t)former != tid) { /* a thread that is not the leader took the leader's id */
+		struct traced *thread = find(tracer, (pid_t)former);
+		if (thread)
+			drop(tracer, thread);
+		task = find(tracer, tid);
+	}
+	char exe[PROC_PATH_BYTES];
+	struct err ignored;
+	if (!task || str_format(exe, sizeof(exe), &ignored, "%d/exe", tid) < 0)
+		return;
+	bool is_allowed = slot->config.allow_exec_in_work || is_of_image(slot, exe);
+	if (is_traced_run(tracer)) {
+		struct sandbox_event event = {
+			.kind = SANDBOX_EVENT_EXEC, .pid = task->number, .ppid = task->parent
+		};
+		ssize_t size = readlinkat(slot->host_proc, exe, event.path, sizeof(event.path) - 1);
+		event.path[size > 0 ? size : 0] = 0;
+		hash_arguments(slot, tid, &event);
+		slot_send(slot, &event);
+	}
+	if (is_allowed) {
+		resume(tid, 0);
+		return;
+	}
+	(void)kill(tid, SIGKILL);
+	slot_end(slot, SANDBOX_CAUSE_DENIED, "executed a file that is not part of the image");
+}
+
+/* A new task is a process unless clone() was asked for a thread; registers cannot be raced. */
+static bool is_thread_birth(pid_t tid)
+{
+	struct user_regs_struct registers;
+	if (ptrace(PTRACE_GETREGS, tid, 0, &registers) < 0)
+		return false;
+	return registers.orig_rax == SYS_clone && (registers.rdi & CLONE_THREAD);
+}
+
+static void refuse_birth(struct tracer *tracer, pid_t parent, struct traced *child)
+{
+	struct slot *slot = tracer->slot;
+	child->is_leader = true;
+	child->is_doomed = true;
+	(void)kill(child->tid, SIGKILL);
+	struct traced *task = find(tracer, parent);
+	if (task)
+		task->is_refused = true;
+	(void)ptrace(PTRACE_SYSCALL, parent, 0, 0); /* to the end of its fork */
+	slot->result.limits_hit |= 1u << SANDBOX_CAUSE_PROCESSES;
+	uint32_t refused = ++slot->result.statistics.forks_refused;
+	(void)cgroup_set_tasks(&slot->cgroup, (uint64_t)slot->parsed.plan.limits.tasks + refused);
+	if (refused > FORKS_REFUSED_MAX)
+		slot_end(slot, SANDBOX_CAUSE_PROCESSES, "kept forking beyond its process limit");
+}
+
+static void handle_birth(struct tracer *tracer, pid_t parent)
+{
+	unsigned long message = 0;
+	if (ptrace(PTRACE_GETEVENTMSG, parent, 0, &message) < 0)
+		return;
+	bool is_thread = is_thread_birth(parent);
+	struct traced *child = find(tracer, (pid_t)message);
+	if (!child)
+		child = add(tracer, (pid_t)message);
+	child->is_expected = true;
+	const struct traced *task = find(tracer, parent);
+	uint32_t number = task ? task->number : 0;
+	if (is_thread) {
+		child->number = number;
+	} else if (tracer->processes >= tracer->slot->parsed.plan.limits.processes) {
+		refuse_birth(tracer, parent, child);
+		return;
+	} else {
+		begin_process(tracer, child, number);
+	}
+	if (child->is_waiting)
+		resume(child->tid, 0);
+	child->is_waiting = false;
+	resume(parent, 0);
+}
+
+static void handle_signal(struct tracer *tracer, pid_t tid, int signal)
+{
+	struct traced *task = find(tracer, tid);
+	if (signal != (SIGTRAP | 0x80)) {
+		resume(tid, signal);
+		return;
+	}
+	if (task && task->is_refused) {
+		(void)ptrace(PTRACE_POKEUSER, tid, offsetof(struct user_regs_struct, rax),
+			(void *)(intptr_t)-EAGAIN);
+		task->is_refused = false;
+	}
+	resume(tid, 0);
+}
+
+/* Group stops of job control (listen on), and the first stop of a new task. */
+static void handle_stop(struct tracer *tracer, pid_t tid, int signal)
+{
+	if (signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU) {
+		(void)ptrace(PTRACE_LISTEN, tid, 0, 0);
+		return;
+	}
+	struct traced *task = find(tracer, tid);
+	if (!task)
+		task = add(tracer, tid);
+	if (task->is_expected)
+		resume(tid, 0);
+	else
+		task->is_waiting = true;
+}
+
+void tracer_handle(struct tracer *tracer, pid_t pid, int status)
+{
+	if (!WIFSTOPPED(status)) {
+		struct traced *task = find(tracer, pid);
+		if (task)
+			handle_end(tracer, task, status);
+		return;
+	}
+	int event = status >> 16;
+	if (event == PTRACE_EVENT_EXEC)
+		handle_exec(tracer, pid);
+	else if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK ||
+		 event == PTRACE_EVENT_CLONE)
+		handle_birth(tracer, pid);
+	else if (event == PTRACE_EVENT_STOP)
+		handle_stop(tracer, pid, WSTOPSIG(status));
+	else
+		handle_signal(tracer, pid, WSTOPSIG(status));
+}
+
+int tracer_start(struct tracer *tracer, struct slot *slot, struct err *err)
+{
+	*tracer = (struct tracer){ .slot = slot, .next_number = 1 };
+	uint32_t options = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
+			   PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
+	bool is_kernel_sure = slot->enforced & SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC);
+	if (is_traced_run(tracer) || !is_kernel_sure)
+		options |= PTRACE_O_TRACEEXEC;
+	if (ptrace(PTRACE_SEIZE, slot->payload_pid, 0, (void *)(uintptr_t)options) < 0)
+		return err_sys(err, E_UNAVAILABLE, "tracing the payload");
+	struct traced *task = add(tracer, slot->payload_pid);
+	task->is_expected = true;
+	begin_process(tracer, task, 0);
+	slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_PROCESS_LIMIT);
+	return 0;
+}
+
+void tracer_done(struct tracer *tracer)
+{
+	mem_free(tracer->tasks);
+	tracer->tasks = NULL;
+}

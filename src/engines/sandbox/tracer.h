@@ -1,0 +1,26 @@
+/* The exec tree and the process limit, by ptrace. Internal to the engine. */
+#ifndef ENGINES_SANDBOX_TRACER_H
+#define ENGINES_SANDBOX_TRACER_H
+
+#include "engines/sandbox/slot.h"
+
+struct traced;
+
+struct tracer {
+	struct slot *slot;
+	struct traced *tasks; /* live tasks, unordered */
+	size_t count;
+	size_t capacity;
+	uint32_t processes; /* live */
+	uint32_t next_number;
+};
+
+/* Attach to the payload-to-be, before it execs. */
+int tracer_start(struct tracer *tracer, struct slot *slot, struct err *err) MUST_CHECK;
+
+/* One wait status of any task but PID 1. */
+void tracer_handle(struct tracer *tracer, pid_t pid, int status);
+
+void tracer_done(struct tracer *tracer);
+
+#endif

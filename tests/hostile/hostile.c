@@ -1,0 +1,516 @@
+/*
+ * The payload of the sandbox tests: one static program, one verb per behaviour, good or hostile.
+ * It is the only file in the image of the tests, so every process is itself under another verb.
+ *
+ * Exit codes: what the verb says; 0 when an attack was refused as it should be, 42 when it got
+ * through; 64 for an unknown verb.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { REFUSED = 0, GOT_THROUGH = 42, UNKNOWN_VERB = 64, CHUNK = 4096 };
+
+static long number(char **argv, int index)
+{
+	return argv[index] ? strtol(argv[index], NULL, 10) : 0;
+}
+
+static int do_exit(char **argv)
+{
+	return (int)number(argv, 2);
+}
+
+static int do_echo(char **argv)
+{
+	for (int i = 2; argv[i]; i++)
+		printf("%s%s", argv[i], argv[i + 1] ? " " : "\n");
+	return 0;
+}
+
+static int do_env(char **argv)
+{
+	extern char **environ;
+	(void)argv;
+	for (char **entry = environ; *entry; entry++)
+		puts(*entry);
+	return 0;
+}
+
+static int do_cat(char **argv)
+{
+	char bytes[CHUNK];
+	int fd = argv[2] ? open(argv[2], O_RDONLY) : 0;
+	ssize_t got;
+	if (fd < 0)
+		return errno;
+	while ((got = read(fd, bytes, sizeof(bytes))) > 0)
+		if (write(1, bytes, (size_t)got) != got)
+			return 1;
+	return got < 0 ? errno : 0;
+}
+
+static int do_raise(char **argv)
+{
+	raise((int)number(argv, 2));
+	return 0;
+}
+
+static int do_abort(char **argv)
+{
+	(void)argv;
+	abort();
+}
+
+static int do_sleep(char **argv)
+{
+	(void)argv;
+	sigset_t all;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	for (;;)
+		pause();
+}
+
+static int do_spin(char **argv)
+{
+	(void)argv;
+	for (volatile unsigned i = 0;; i++)
+		;
+}
+
+/* Fill argv[2] MiB of memory, page by page; then exit 0. */
+static int do_memory(char **argv)
+{
+	size_t size = (size_t)number(argv, 2) << 20;
+	char *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (bytes == MAP_FAILED)
+		return errno;
+	for (size_t i = 0; i < size; i += CHUNK)
+		bytes[i] = 1;
+	return 0;
+}
+
+static int do_memfd(char **argv)
+{
+	static char bytes[1 << 20];
+	int fd = memfd_create("hoard", 0);
+	if (fd < 0)
+		return errno;
+	memset(bytes, 1, sizeof(bytes));
+	for (long i = 0; i < number(argv, 2); i++)
+		if (write(fd, bytes, sizeof(bytes)) < 0)
+			return errno;
+	return 0;
+}
+
+/* A child eats the memory; the first process ends well. */
+static int do_memory_child(char **argv)
+{
+	pid_t child = fork();
+	if (child == 0)
+		_exit(do_memory(argv));
+	waitpid(child, NULL, 0);
+	return 0;
+}
+
+/* Files of argv[2] bytes each until the disk is full; prints the sum, exits with the errno. */
+static int do_disk(char **argv)
+{
+	static char bytes[1 << 20];
+	long long sum = 0;
+	size_t size = (size_t)number(argv, 2);
+	memset(bytes, 1, sizeof(bytes));
+	for (int i = 0;; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), "%s/f%d", argv[3] ? argv[3] : ".", i);
+		int fd = open(name, O_WRONLY | O_CREAT, 0600);
+		ssize_t got = fd < 0 ? -1 : write(fd, bytes, size);
+		if (got > 0)
+			sum += got;
+		if (got != (ssize_t)size) {
+			if (got > 0 && write(fd, bytes, 1) > 0)
+				return 1;
+			int error = errno;
+			printf("%lld %d\n", sum, i);
+			return error;
+		}
+		close(fd);
+	}
+}
+
+static int do_inodes(char **argv)
+{
+	(void)argv;
+	for (int i = 0;; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), "/tmp/i%d", i);
+		int fd = open(name, O_WRONLY | O_CREAT, 0600);
+		if (fd < 0) {
+			int error = errno;
+			printf("%d\n", i);
+			return error;
+		}
+		close(fd);
+	}
+}
+
+/* One file of argv[2] bytes by one write after another, then truncate to one more. */
+static int do_file(char **argv)
+{
+	char bytes[CHUNK] = { 1 };
+	signal(SIGXFSZ, number(argv, 3) ? SIG_IGN : SIG_DFL);
+	int fd = open("big", O_WRONLY | O_CREAT, 0600);
+	long long sum = 0;
+	for (;;) {
+		ssize_t got = write(fd, bytes, sizeof(bytes));
+		if (got < 0)
+			break;
+		sum += got;
+	}
+	printf("%lld\n", sum);
+	return errno;
+}
+
+/* Fork argv[2] children that stay; print how many were born; exit with the errno of the last. */
+static int do_fork(char **argv)
+{
+	long wanted = number(argv, 2);
+	long born = 0;
+	int error = 0;
+	for (; born < wanted; born++) {
+		pid_t child = number(argv, 3) == 1 ? vfork() : fork();
+		if (child < 0) {
+			error = errno;
+			break;
+		}
+		if (child == 0) {
+			if (number(argv, 3) == 1)
+				execl("/bin/hostile", "hostile", "sleep", NULL);
+			for (;;)
+				pause();
+		}
+	}
+	printf("%ld\n", born);
+	return error;
+}
+
+/* Children one after another: the limit is on living processes. */
+static int do_fork_sequence(char **argv)
+{
+	for (long i = 0; i < number(argv, 2); i++) {
+		pid_t child = fork();
+		if (child < 0)
+			return errno;
+		if (child == 0)
+			_exit(0);
+		waitpid(child, NULL, 0);
+	}
+	return 0;
+}
+
+static int do_fork_bomb(char **argv)
+{
+	(void)argv;
+	for (;;)
+		(void)!fork();
+}
+
+static void *thread_body(void *unused)
+{
+	pause();
+	return unused;
+}
+
+/* argv[2] threads; prints how many came; exit 0. */
+static int do_threads(char **argv)
+{
+	long count = 0;
+	pthread_attr_t attr;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 65536);
+	for (; count < number(argv, 2); count++) {
+		pthread_t thread;
+		if (pthread_create(&thread, &attr, thread_body, NULL))
+			break;
+	}
+	printf("%ld\n", count);
+	fflush(stdout);
+	_exit(0);
+}
+
+/* argv[2] bytes to stdout (argv[3] = 2: stderr), then exit 0. */
+static int do_flood(char **argv)
+{
+	char bytes[CHUNK];
+	long left = number(argv, 2);
+	int fd = number(argv, 3) == 2 ? 2 : 1;
+	memset(bytes, 'x', sizeof(bytes));
+	while (left > 0) {
+		size_t part = left < CHUNK ? (size_t)left : CHUNK;
+		ssize_t got = write(fd, bytes, part);
+		if (got < 0)
+			return errno;
+		left -= got;
+	}
+	return 0;
+}
+
+/* Leave a daemon behind that ignores everything, and exit 0. */
+static int do_daemon(char **argv)
+{
+	if (fork() == 0) {
+		setsid();
+		if (fork() == 0)
+			do_sleep(argv);
+		_exit(0);
+	}
+	return 0;
+}
+
+static int do_orphans(char **argv)
+{
+	for (int i = 0; i < 5; i++)
+		if (fork() == 0)
+			do_sleep(argv);
+	return (int)number(argv, 2);
+}
+
+static int do_exec(char **argv)
+{
+	execv(argv[2], argv + 2);
+	return errno;
+}
+
+/* A tree with known shape: each level forks, execs the next, waits. */
+static int do_tree(char **argv)
+{
+	long depth = number(argv, 2);
+	if (depth <= 0)
+		return 7;
+	char next[16];
+	snprintf(next, sizeof(next), "%ld", depth - 1);
+	pid_t child = fork();
+	if (child == 0) {
+		execl("/bin/hostile", "hostile", "tree", next, NULL);
+		_exit(1);
+	}
+	int status;
+	waitpid(child, &status, 0);
+	return WEXITSTATUS(status);
+}
+
+/* Copy ourselves somewhere and try to run the copy. */
+static int copy_self(int to)
+{
+	char bytes[CHUNK];
+	int from = open("/bin/hostile", O_RDONLY);
+	ssize_t got;
+	while ((got = read(from, bytes, sizeof(bytes))) > 0)
+		if (write(to, bytes, (size_t)got) != got)
+			return -1;
+	return (int)got;
+}
+
+static int do_exec_copy(char **argv)
+{
+	char *args[] = { "copy", "exit", "42", NULL };
+	char *env[] = { NULL };
+	int fd = open(argv[2], O_WRONLY | O_CREAT, 0700);
+	if (fd < 0 || copy_self(fd) < 0)
+		return 1;
+	close(fd);
+	chmod(argv[2], 0755);
+	execv(argv[2], args);
+	fd = open(argv[2], O_RDONLY);
+	syscall(SYS_execveat, fd, "", args, env, AT_EMPTY_PATH);
+	return REFUSED;
+}
+
+static int do_exec_memfd(char **argv)
+{
+	char *args[] = { "copy", "exit", "42", NULL };
+	char *env[] = { NULL };
+	unsigned flags = (unsigned)number(argv, 2);
+	int fd = memfd_create("copy", flags);
+	if (fd < 0)
+		return REFUSED;
+	if (copy_self(fd) < 0)
+		return 1;
+	fchmod(fd, 0755);
+	syscall(SYS_execveat, fd, "", args, env, AT_EMPTY_PATH);
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	execv(path, args);
+	return REFUSED;
+}
+
+/* Map a file of the writable disk executable: what a loader would do. */
+static int do_map_exec(char **argv)
+{
+	int fd = open(argv[2], O_RDWR | O_CREAT, 0700);
+	if (fd < 0 || copy_self(fd) < 0)
+		return 1;
+	void *map = mmap(NULL, CHUNK, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+	return map == MAP_FAILED ? REFUSED : GOT_THROUGH;
+}
+
+static int do_stop_self(char **argv)
+{
+	(void)argv;
+	raise(SIGSTOP);
+	return 0;
+}
+
+/* A child stops itself; we see the stop, continue it, see the exit: job control works. */
+static int do_job_control(char **argv)
+{
+	int status;
+	(void)argv;
+	pid_t child = fork();
+	if (child == 0) {
+		raise(SIGSTOP);
+		_exit(5);
+	}
+	if (waitpid(child, &status, WUNTRACED) != child || !WIFSTOPPED(status))
+		return 1;
+	kill(child, SIGCONT);
+	if (waitpid(child, &status, 0) != child || !WIFEXITED(status))
+		return 2;
+	return WEXITSTATUS(status);
+}
+
+static int do_ids(char **argv)
+{
+	(void)argv;
+	printf("%d %d %d %d\n", (int)getuid(), (int)getgid(), (int)getpid(), (int)getppid());
+	return 0;
+}
+
+static int do_write(char **argv)
+{
+	int fd = open(argv[2], O_WRONLY | O_CREAT, 0600);
+	if (fd < 0)
+		return errno;
+	return write(fd, "x", 1) == 1 ? 0 : errno;
+}
+
+static int do_stat(char **argv)
+{
+	struct stat status;
+	return stat(argv[2], &status) < 0 ? errno : 0;
+}
+
+static int do_int80(char **argv)
+{
+	long result;
+	(void)argv;
+	__asm__ volatile("int $0x80" : "=a"(result) : "a"(20 /* getpid */) : "memory");
+	return result > 0 ? GOT_THROUGH : REFUSED;
+}
+
+static int do_untraced(char **argv)
+{
+	(void)argv;
+	long pid = syscall(SYS_clone, 0x00800000 | SIGCHLD, 0, 0, 0, 0); /* CLONE_UNTRACED */
+	if (pid == 0)
+		_exit(0);
+	return pid < 0 ? REFUSED : GOT_THROUGH;
+}
+
+/* A process dressed as a thread's event and the other way round; counted right or refused. */
+static int do_odd_clones(char **argv)
+{
+	signal(SIGUSR1, SIG_IGN); /* what a refused child sends at its end */
+	long born = 0;
+	for (; born < number(argv, 2); born++) {
+		long pid = syscall(SYS_clone, SIGUSR1, 0, 0, 0, 0);
+		if (pid < 0)
+			break;
+		if (pid == 0)
+			for (;;)
+				pause();
+	}
+	printf("%ld\n", born);
+	return 0;
+}
+
+static int do_stdin_close(char **argv)
+{
+	(void)argv;
+	close(0);
+	return do_exit(argv);
+}
+
+static int do_no_stdout(char **argv)
+{
+	close(1);
+	close(2);
+	sleep(0);
+	return (int)number(argv, 2);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(char **argv);
+} verbs[] = {
+	{ "exit", do_exit },
+	{ "echo", do_echo },
+	{ "env", do_env },
+	{ "cat", do_cat },
+	{ "raise", do_raise },
+	{ "abort", do_abort },
+	{ "sleep", do_sleep },
+	{ "spin", do_spin },
+	{ "memory", do_memory },
+	{ "memfd", do_memfd },
+	{ "memory-child", do_memory_child },
+	{ "disk", do_disk },
+	{ "inodes", do_inodes },
+	{ "file", do_file },
+	{ "fork", do_fork },
+	{ "fork-sequence", do_fork_sequence },
+	{ "fork-bomb", do_fork_bomb },
+	{ "threads", do_threads },
+	{ "flood", do_flood },
+	{ "daemon", do_daemon },
+	{ "orphans", do_orphans },
+	{ "exec", do_exec },
+	{ "tree", do_tree },
+	{ "exec-copy", do_exec_copy },
+	{ "exec-memfd", do_exec_memfd },
+	{ "map-exec", do_map_exec },
+	{ "stop-self", do_stop_self },
+	{ "job-control", do_job_control },
+	{ "ids", do_ids },
+	{ "write", do_write },
+	{ "stat", do_stat },
+	{ "int80", do_int80 },
+	{ "untraced", do_untraced },
+	{ "odd-clones", do_odd_clones },
+	{ "stdin-close", do_stdin_close },
+	{ "no-stdout", do_no_stdout },
+};
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcmp(verbs[i].name, argv[1]) == 0)
+			return verbs[i].run(argv);
+	return UNKNOWN_VERB;
+}

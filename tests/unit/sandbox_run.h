@@ -1,0 +1,152 @@
+/*
+ * Around the sandbox tests: an image made of the one program `hostile`, and one function that
+ * runs a verb of it and keeps everything that came out.
+ */
+#ifndef TESTS_UNIT_SANDBOX_RUN_H
+#define TESTS_UNIT_SANDBOX_RUN_H
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engines/sandbox/sandbox.h"
+#include "kit/base/fd.h"
+#include "unit.h"
+
+enum { RUN_EXECS_MAX = 64, RUN_ARGS_MAX = 8 };
+
+struct run {
+	struct sandbox_plan plan;
+	struct sandbox_files files;
+	struct sandbox_result result;
+	struct sandbox_event execs[RUN_EXECS_MAX];
+	size_t exec_count;
+	struct sandbox_event exits[RUN_EXECS_MAX];
+	size_t exit_count;
+	size_t stat_count;
+	bool has_started;
+	bool is_gone;
+	struct buf out;
+	struct buf error;
+};
+
+static const char *const run_env[] = { "LANG=C.UTF-8", NULL };
+
+static void copy_file(const char *from, const char *to, mode_t mode)
+{
+	struct err err;
+	auto_done(buf) bytes = {};
+	ck_assert_ok(fd_read_file(from, 64u << 20, &bytes, &err), err);
+	auto_close fd = -1;
+	ck_assert_ok(fd_open(to, O_WRONLY | O_CREAT | O_TRUNC, mode, &fd, &err), err);
+	ck_assert_ok(fd_write_all(fd, buf_view(&bytes), &err), err);
+	ck_assert_int_eq(fchmod(fd, mode), 0);
+}
+
+/* A directory with bin/hostile and etc/passwd; returned as descriptor, kept per process. */
+static int run_image(void)
+{
+	static char path[] = "/tmp/cupel-test-image-XXXXXX";
+	static int fd = -1;
+	char name[128];
+	if (fd >= 0)
+		return fd;
+	ck_assert_ptr_nonnull(mkdtemp(path));
+	ck_assert_int_eq(chmod(path, 0755), 0);
+	static const char *const dirs[] = { "bin", "etc", "usr" };
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		snprintf(name, sizeof(name), "%s/%s", path, dirs[i]);
+		ck_assert_int_eq(mkdir(name, 0755), 0);
+	}
+	snprintf(name, sizeof(name), "%s/bin/hostile", path);
+	copy_file(HOSTILE, name, 0755);
+	snprintf(name, sizeof(name), "%s/etc/passwd", path);
+	copy_file("/etc/passwd", name, 0644);
+	struct err err;
+	ck_assert_ok(fd_open(path, O_RDONLY | O_DIRECTORY, 0, &fd, &err), err);
+	return fd;
+}
+
+static void run_init(struct run *run)
+{
+	*run = (struct run){ .files = SANDBOX_FILES_NONE };
+	run->plan.env = run_env;
+	run->plan.limits = SANDBOX_LIMITS_DEFAULT;
+	run->plan.limits.wall_ms = 20000;
+	run->plan.trace = SANDBOX_TRACE_EXEC;
+	run->plan.may_lack = SANDBOX_LAYERS_BELTS;
+	run->files.root_fd = run_image();
+}
+
+static void run_done(struct run *run)
+{
+	buf_done(&run->out);
+	buf_done(&run->error);
+}
+
+static void run_take_event(struct run *run, const struct sandbox_event *event)
+{
+	run->has_started |= event->kind == SANDBOX_EVENT_STARTED;
+	run->is_gone |= event->kind == SANDBOX_EVENT_GONE;
+	run->stat_count += event->kind == SANDBOX_EVENT_STAT;
+	if (event->kind == SANDBOX_EVENT_EXEC && run->exec_count < RUN_EXECS_MAX)
+		run->execs[run->exec_count++] = *event;
+	if (event->kind == SANDBOX_EVENT_EXIT && run->exit_count < RUN_EXECS_MAX)
+		run->exits[run->exit_count++] = *event;
+	if (event->kind == SANDBOX_EVENT_DONE)
+		run->result = event->result;
+}
+
+static int run_start(struct run *run)
+{
+	static const struct sandbox_config config = { .supervisor_path = SUPERVISOR };
+	struct err err;
+	int control = -1;
+	ck_assert_ok(sandbox_open(&config, &control, &err), err);
+	ck_assert_ok(sandbox_start(control, &run->plan, &run->files, &err), err);
+	return control;
+}
+
+/* Receive until GONE; then read what the run wrote. */
+static void run_finish(struct run *run, int control)
+{
+	struct err err;
+	struct sandbox_event event;
+	do {
+		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+		run_take_event(run, &event);
+	} while (!run->is_gone);
+	(void)close(control);
+	ck_assert_int_eq(lseek(run->files.stdout_fd, 0, SEEK_SET), 0);
+	ck_assert_int_eq(lseek(run->files.stderr_fd, 0, SEEK_SET), 0);
+	ck_assert_ok(fd_read_all(run->files.stdout_fd, 64u << 20, &run->out, &err), err);
+	ck_assert_ok(fd_read_all(run->files.stderr_fd, 64u << 20, &run->error, &err), err);
+	fd_close(&run->files.stdout_fd);
+	fd_close(&run->files.stderr_fd);
+}
+
+static int run_begin(struct run *run, const char *const argv[])
+{
+	struct err err;
+	run->plan.argv = argv;
+	ck_assert_ok(fd_memfd("out", &run->files.stdout_fd, &err), err);
+	ck_assert_ok(fd_memfd("err", &run->files.stderr_fd, &err), err);
+	return run_start(run);
+}
+
+#define ARGV(...) ((const char *const[]){ "/bin/hostile", __VA_ARGS__, NULL })
+
+static void run_argv(struct run *run, const char *const argv[])
+{
+	run_finish(run, run_begin(run, argv));
+}
+
+#define run_verb(run, ...) run_argv(run, ARGV(__VA_ARGS__))
+
+#define ck_assert_cause(run, expected)                                                 \
+	ck_assert_msg((run)->result.cause == (expected), "cause %s (%s), expected %s", \
+		sandbox_cause_name((run)->result.cause), (run)->result.text,           \
+		sandbox_cause_name(expected))
+
+#endif

@@ -1,0 +1,462 @@
+/* The sandbox, cold tier: right ends, limits n-1, n, n+1, isolation, trace, clean-up. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "sandbox_run.h"
+
+#define RUN(name)            \
+	auto_done(run) name; \
+	run_init(&name)
+
+START_TEST(exit_codes)
+{
+	static const char *const codes[] = { "0", "1", "77", "255" };
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		RUN(r);
+		run_verb(&r, "exit", codes[i]);
+		ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
+		ck_assert_int_eq(r.result.exit_code, atol(codes[i]));
+		ck_assert(r.has_started);
+	}
+}
+END_TEST
+
+START_TEST(signals)
+{
+	RUN(r);
+	run_verb(&r, "abort");
+	ck_assert_cause(&r, SANDBOX_CAUSE_SIGNALLED);
+	ck_assert_int_eq(r.result.signal, SIGABRT);
+	RUN(s);
+	run_verb(&s, "raise", "11");
+	ck_assert_int_eq(s.result.signal, SIGSEGV);
+}
+END_TEST
+
+START_TEST(output_and_environment)
+{
+	RUN(r);
+	run_verb(&r, "echo", "hello", "world");
+	ck_assert_str_eq(buf_string(&r.out), "hello world\n");
+	RUN(e);
+	run_verb(&e, "env");
+	ck_assert_str_eq(buf_string(&e.out), "LANG=C.UTF-8\n");
+	RUN(i);
+	run_verb(&i, "ids");
+	ck_assert_str_eq(buf_string(&i.out), "1000 1000 2 0\n");
+}
+END_TEST
+
+START_TEST(all_layers_are_enforced_here)
+{
+	RUN(r);
+	run_verb(&r, "exit", "0");
+	for (unsigned i = 0; i < SANDBOX_LAYER_COUNT; i++)
+		if (!(r.result.enforced & SANDBOX_LAYER_BIT(i)))
+			ck_assert_msg(false, "%s is not enforced", sandbox_layer_name(i));
+}
+END_TEST
+
+START_TEST(wall_time)
+{
+	RUN(r);
+	r.plan.limits.wall_ms = 50;
+	run_verb(&r, "sleep");
+	ck_assert_cause(&r, SANDBOX_CAUSE_WALL_TIMEOUT);
+	ck_assert_uint_ge(r.result.statistics.wall_usec, 50000);
+	ck_assert_uint_lt(r.result.statistics.wall_usec, 150000);
+}
+END_TEST
+
+START_TEST(cpu_time)
+{
+	RUN(r);
+	r.plan.limits.cpu_ms = 60;
+	run_verb(&r, "spin");
+	ck_assert_cause(&r, SANDBOX_CAUSE_CPU_TIMEOUT);
+	RUN(s); /* sleeping costs nothing */
+	s.plan.limits.cpu_ms = 60;
+	s.plan.limits.wall_ms = 200;
+	run_verb(&s, "sleep");
+	ck_assert_cause(&s, SANDBOX_CAUSE_WALL_TIMEOUT);
+}
+END_TEST
+
+START_TEST(memory)
+{
+	RUN(r);
+	r.plan.limits.memory_bytes = 32u << 20;
+	run_verb(&r, "memory", "30");
+	ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
+	RUN(s);
+	s.plan.limits.memory_bytes = 32u << 20;
+	run_verb(&s, "memory", "33");
+	ck_assert_cause(&s, SANDBOX_CAUSE_MEMORY);
+	ck_assert_uint_eq(s.result.statistics.memory_peak_bytes, 32u << 20);
+	RUN(c);
+	c.plan.limits.memory_bytes = 32u << 20;
+	run_verb(&c, "memory-child", "33");
+	ck_assert_cause(&c, SANDBOX_CAUSE_MEMORY);
+	RUN(m);
+	m.plan.limits.memory_bytes = 32u << 20;
+	m.plan.limits.file_bytes = 64u << 20;
+	run_verb(&m, "memfd", "40");
+	ck_assert_cause(&m, SANDBOX_CAUSE_MEMORY);
+}
+END_TEST
+
+START_TEST(disk)
+{
+	RUN(r);
+	r.plan.limits.disk_bytes = 4u << 20;
+	run_verb(&r, "disk", "262144", "/work");
+	ck_assert_str_eq(buf_string(&r.out), "4194304 16\n");
+	ck_assert_cause(&r, SANDBOX_CAUSE_DISK);
+	ck_assert_int_eq(r.result.exit_code, ENOSPC);
+	RUN(s); /* /tmp and /dev/shm are the same disk */
+	s.plan.limits.disk_bytes = 4u << 20;
+	run_verb(&s, "disk", "262144", "/dev/shm");
+	ck_assert_str_eq(buf_string(&s.out), "4194304 16\n");
+	RUN(i);
+	i.plan.limits.disk_files = 64;
+	run_verb(&i, "inodes");
+	ck_assert_cause(&i, SANDBOX_CAUSE_DISK);
+	RUN(f);
+	f.plan.limits.file_bytes = 1u << 20;
+	run_verb(&f, "file", "0", "1");
+	ck_assert_str_eq(buf_string(&f.out), "1048576\n");
+	ck_assert_int_eq(f.result.exit_code, EFBIG);
+	RUN(x);
+	x.plan.limits.file_bytes = 1u << 20;
+	run_verb(&x, "file", "0", "0");
+	ck_assert_cause(&x, SANDBOX_CAUSE_DISK);
+}
+END_TEST
+
+START_TEST(output_cap)
+{
+	static const struct {
+		const char *count;
+		const char *fd;
+		enum sandbox_cause cause;
+		size_t out;
+		size_t error;
+	} rows[] = {
+		{ "99999", "1", SANDBOX_CAUSE_EXITED, 99999, 0 },
+		{ "100000", "1", SANDBOX_CAUSE_EXITED, 100000, 0 },
+		{ "100001", "1", SANDBOX_CAUSE_OUTPUT, 100000, 0 },
+		{ "100001", "2", SANDBOX_CAUSE_OUTPUT, 0, 100000 },
+		{ "100000000", "1", SANDBOX_CAUSE_OUTPUT, 100000, 0 },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		RUN(r);
+		r.plan.limits.output_bytes = 100000;
+		run_verb(&r, "flood", rows[i].count, rows[i].fd);
+		ck_assert_cause(&r, rows[i].cause);
+		ck_assert_uint_eq(r.out.size, rows[i].out);
+		ck_assert_uint_eq(r.error.size, rows[i].error);
+		ck_assert_uint_eq(r.result.statistics.stdout_bytes, rows[i].out);
+	}
+}
+END_TEST
+
+START_TEST(processes)
+{
+	static const struct {
+		const char *count;
+		const char *how;
+		const char *born;
+		enum sandbox_cause cause;
+	} rows[] = {
+		{ "8", "0", "8\n", SANDBOX_CAUSE_EXITED },
+		{ "9", "0", "9\n", SANDBOX_CAUSE_EXITED },
+		{ "10", "0", "9\n", SANDBOX_CAUSE_PROCESSES },
+		{ "10", "1", "9\n", SANDBOX_CAUSE_PROCESSES },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		RUN(r);
+		run_verb(&r, "fork", rows[i].count, rows[i].how);
+		ck_assert_cause(&r, rows[i].cause);
+		ck_assert_str_eq(buf_string(&r.out), rows[i].born);
+	}
+	RUN(s);
+	run_verb(&s, "fork-sequence", "40");
+	ck_assert_cause(&s, SANDBOX_CAUSE_EXITED);
+	ck_assert_int_eq(s.result.exit_code, 0);
+	ck_assert_uint_eq(s.result.statistics.processes_total, 41);
+	RUN(o);
+	run_verb(&o, "odd-clones", "20");
+	ck_assert_str_eq(buf_string(&o.out), "9\n");
+}
+END_TEST
+
+START_TEST(threads_are_not_processes)
+{
+	RUN(r);
+	run_verb(&r, "threads", "40");
+	ck_assert_str_eq(buf_string(&r.out), "40\n");
+	ck_assert_uint_eq(r.result.statistics.processes_peak, 1);
+	RUN(s);
+	s.plan.limits.tasks = 20;
+	run_verb(&s, "threads", "40");
+	ck_assert_str_eq(buf_string(&s.out), "19\n");
+}
+END_TEST
+
+START_TEST(bombs_end)
+{
+	RUN(r);
+	run_verb(&r, "fork-bomb");
+	ck_assert_cause(&r, SANDBOX_CAUSE_PROCESSES);
+	RUN(d);
+	run_verb(&d, "daemon");
+	ck_assert_cause(&d, SANDBOX_CAUSE_EXITED);
+	RUN(o);
+	run_verb(&o, "orphans", "3");
+	ck_assert_int_eq(o.result.exit_code, 3);
+}
+END_TEST
+
+START_TEST(only_the_image_is_executed)
+{
+	static const char *const places[] = { "/work/x", "/tmp/x", "/dev/shm/x", "/home/x",
+		"/run/x" };
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		RUN(r);
+		run_verb(&r, "exec-copy", places[i]);
+		ck_assert_int_eq(r.result.exit_code, 0);
+		RUN(m);
+		run_verb(&m, "map-exec", places[i]);
+		ck_assert_int_eq(m.result.exit_code, 0);
+	}
+	static const char *const flags[] = { "0", "1", "2", "16", "17" };
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		RUN(r);
+		run_verb(&r, "exec-memfd", flags[i]);
+		ck_assert_int_eq(r.result.exit_code, 0);
+	}
+	RUN(a); /* positive control */
+	a.plan.allow_exec_in_work = true;
+	run_verb(&a, "exec-copy", "/work/x");
+	ck_assert_int_eq(a.result.exit_code, 42);
+	ck_assert(!(a.result.enforced & SANDBOX_LAYER_BIT(SANDBOX_LAYER_NOEXEC)));
+}
+END_TEST
+
+START_TEST(the_root_is_read_only)
+{
+	static const char *const paths[] = { "/x", "/bin/hostile", "/etc/passwd", "/dev/x",
+		"/app/x", "/data/x", "/proc/x", "/proc/self/oom_score_adj_x" };
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		RUN(r);
+		run_verb(&r, "write", paths[i]);
+		ck_assert_msg(r.result.exit_code != 0, "wrote %s", paths[i]);
+	}
+	static const char *const absent[] = { "/proc/meminfo", "/proc/sys", "/sys", "/dev/pts",
+		"/dev/mqueue", "/proc/1", "/dev/tty", "/proc/kcore" };
+	for (size_t i = 0; i < ARRAY_SIZE(absent); i++) {
+		RUN(r);
+		run_verb(&r, "stat", absent[i]);
+		ck_assert_msg(r.result.exit_code == ENOENT, "%s is there", absent[i]);
+	}
+	RUN(w);
+	run_verb(&w, "write", "/dev/null");
+	ck_assert_int_eq(w.result.exit_code, 0);
+	RUN(x);
+	run_verb(&x, "write", "/work/x");
+	ck_assert_int_eq(x.result.exit_code, 0);
+}
+END_TEST
+
+START_TEST(foreign_interfaces)
+{
+	RUN(r);
+	run_verb(&r, "int80");
+	ck_assert_cause(&r, SANDBOX_CAUSE_DENIED);
+	ck_assert_int_eq(r.result.signal, SIGSYS);
+	RUN(u);
+	run_verb(&u, "untraced");
+	ck_assert_int_eq(u.result.exit_code, 0);
+}
+END_TEST
+
+START_TEST(unknown_program)
+{
+	static const char *const missing[] = { "nothing-here", NULL };
+	static const char *const no_program[] = { "/etc/passwd", NULL };
+	RUN(r);
+	run_argv(&r, missing);
+	ck_assert_cause(&r, SANDBOX_CAUSE_DENIED);
+	ck_assert_int_eq(r.result.exit_code, 127);
+	ck_assert_ptr_nonnull(strstr(r.result.text, "nothing-here"));
+	RUN(s);
+	run_argv(&s, no_program);
+	ck_assert_cause(&s, SANDBOX_CAUSE_DENIED);
+	ck_assert_int_eq(s.result.exit_code, 126);
+	static const char *const short_name[] = { "hostile", "exit", "5", NULL };
+	RUN(p);
+	run_argv(&p, short_name);
+	ck_assert_int_eq(p.result.exit_code, 5);
+}
+END_TEST
+
+START_TEST(trace)
+{
+	RUN(r);
+	run_verb(&r, "tree", "3");
+	ck_assert_int_eq(r.result.exit_code, 7);
+	ck_assert_uint_eq(r.exec_count, 4);
+	ck_assert_uint_eq(r.exit_count, 4);
+	for (uint32_t i = 0; i < 4; i++) {
+		ck_assert_uint_eq(r.execs[i].pid, i + 1);
+		ck_assert_uint_eq(r.execs[i].ppid, i);
+		ck_assert_str_eq(r.execs[i].path, "/bin/hostile");
+		ck_assert_uint_eq(r.exits[i].pid, 4 - i);
+		ck_assert_int_eq(r.exits[i].exit_code, 7);
+	}
+	/* printf '/bin/hostile\0tree\0003\0' | sha256sum */
+	static const uint8_t first[] = { 0x89, 0xba, 0x1b, 0x99 };
+	ck_assert_int_eq(memcmp(r.execs[0].argv_sha256, first, sizeof(first)), 0);
+	ck_assert(r.result.trace_complete);
+	ck_assert_uint_eq(r.result.trace_events, 8);
+	RUN(n);
+	n.plan.trace = SANDBOX_TRACE_NONE;
+	run_verb(&n, "tree", "3");
+	ck_assert_uint_eq(n.exec_count, 0);
+	ck_assert(!n.result.trace_complete);
+}
+END_TEST
+
+START_TEST(job_control_works_under_trace)
+{
+	RUN(r);
+	run_verb(&r, "job-control");
+	ck_assert_int_eq(r.result.exit_code, 5);
+}
+END_TEST
+
+START_TEST(standard_input)
+{
+	struct err err;
+	RUN(r);
+	ck_assert_ok(fd_memfd("in", &r.files.stdin_fd, &err), err);
+	for (int i = 0; i < 300000; i++)
+		ck_assert_int_eq(write(r.files.stdin_fd, "0123456789", 10), 10);
+	ck_assert_int_eq(lseek(r.files.stdin_fd, 0, SEEK_SET), 0);
+	run_verb(&r, "cat");
+	ck_assert_uint_eq(r.out.size, 3000000);
+	ck_assert_uint_eq(r.result.statistics.stdin_bytes, 3000000);
+	RUN(n);
+	run_verb(&n, "cat");
+	ck_assert_cause(&n, SANDBOX_CAUSE_EXITED);
+	RUN(c);
+	c.files.stdin_fd = r.files.stdin_fd;
+	ck_assert_int_eq(lseek(c.files.stdin_fd, 0, SEEK_SET), 0);
+	run_verb(&c, "stdin-close", "3");
+	ck_assert_int_eq(c.result.exit_code, 3);
+	fd_close(&r.files.stdin_fd);
+}
+END_TEST
+
+START_TEST(cancelling)
+{
+	struct err err;
+	RUN(r);
+	int control = run_begin(&r, ARGV("sleep"));
+	ck_assert_ok(sandbox_cancel(control, &err), err);
+	run_finish(&r, control);
+	ck_assert_cause(&r, SANDBOX_CAUSE_CANCELLED);
+}
+END_TEST
+
+START_TEST(live_statistics)
+{
+	RUN(r);
+	r.plan.stat_interval_ms = 10;
+	r.plan.limits.wall_ms = 100;
+	run_verb(&r, "sleep");
+	ck_assert_uint_ge(r.stat_count, 5);
+	ck_assert_uint_gt(r.result.statistics.memory_peak_bytes, 0);
+}
+END_TEST
+
+START_TEST(bad_plans)
+{
+	struct err err;
+	RUN(r);
+	r.plan.argv = ARGV("exit");
+	r.plan.limits.memory_bytes = 4096 * 1000 + 1;
+	ck_assert_fails(sandbox_plan_check(&r.plan, &err), E_INVALID, err);
+	run_init(&r);
+	r.plan.argv = ARGV("exit");
+	ck_assert_ok(sandbox_plan_check(&r.plan, &err), err);
+	r.plan.limits.wall_ms = 0;
+	ck_assert_fails(sandbox_plan_check(&r.plan, &err), E_INVALID, err);
+	r.plan.limits.wall_ms = 1;
+	r.plan.limits.tasks = r.plan.limits.processes - 1;
+	ck_assert_fails(sandbox_plan_check(&r.plan, &err), E_INVALID, err);
+	r.plan.limits.tasks = r.plan.limits.processes;
+	ck_assert_ok(sandbox_plan_check(&r.plan, &err), err);
+	r.plan.cwd = "work";
+	ck_assert_fails(sandbox_plan_check(&r.plan, &err), E_INVALID, err);
+	r.plan.cwd = NULL;
+	r.plan.hostname = "a b";
+	ck_assert_fails(sandbox_plan_check(&r.plan, &err), E_INVALID, err);
+	r.plan.hostname = NULL;
+	r.plan.env = (const char *const[]){ "NOVALUE", NULL };
+	ck_assert_fails(sandbox_plan_check(&r.plan, &err), E_INVALID, err);
+	r.plan.env = NULL;
+	r.plan.argv = (const char *const[]){ NULL };
+	ck_assert_fails(sandbox_plan_check(&r.plan, &err), E_INVALID, err);
+	struct sandbox_config config = { .supervisor_path = "/nonexistent" };
+	int control;
+	ck_assert_fails(sandbox_open(&config, &control, &err), E_NOT_FOUND, err);
+}
+END_TEST
+
+static size_t count_groups(void)
+{
+	struct stat status;
+	return stat("/sys/fs/cgroup/memory/cupel", &status) < 0 ? 0 : status.st_nlink;
+}
+
+START_TEST(nothing_stays)
+{
+	size_t before = count_groups();
+	struct err err;
+	for (int i = 0; i < 20; i++) {
+		RUN(r);
+		int control = run_begin(&r, ARGV("orphans", "0"));
+		if (i % 2) {
+			(void)close(control);
+			(void)usleep(15000);
+		} else {
+			run_finish(&r, control);
+		}
+	}
+	(void)usleep(20000);
+	ck_assert_uint_eq(count_groups(), before);
+	uint32_t removed;
+	ck_assert_ok(sandbox_sweep(&removed, &err), err);
+	ck_assert_uint_eq(removed, 0);
+}
+END_TEST
+
+START_TEST(probing)
+{
+	struct sandbox_capability list[SANDBOX_CAPABILITIES_MAX];
+	size_t count = 0;
+	struct err err;
+	ck_assert_ok(sandbox_probe(list, &count, &err), err);
+	ck_assert_uint_ge(count, 12);
+	for (size_t i = 0; i < count; i++)
+		ck_assert_msg(list[i].is_there, "%s: %s", list[i].name, list[i].detail);
+}
+END_TEST
+
+UNIT_MAIN("sandbox", exit_codes, signals, output_and_environment, all_layers_are_enforced_here,
+	wall_time, cpu_time, memory, disk, output_cap, processes, threads_are_not_processes,
+	bombs_end, only_the_image_is_executed, the_root_is_read_only, foreign_interfaces,
+	unknown_program, trace, job_control_works_under_trace, standard_input, cancelling,
+	live_statistics, bad_plans, nothing_stays, probing)
