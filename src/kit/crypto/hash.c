@@ -23,6 +23,7 @@ static const struct {
 	[HASH_SHA384] = { EVP_sha384, 48 },
 	[HASH_SHA512] = { EVP_sha512, 64 },
 	[HASH_SHA3_256] = { EVP_sha3_256, 32 },
+	[HASH_SHA1] = { EVP_sha1, 20 },
 };
 
 size_t hash_size(enum hash_kind kind)

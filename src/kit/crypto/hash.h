@@ -6,7 +6,14 @@
 
 #include "kit/base/buf.h"
 
-enum hash_kind { HASH_SHA256, HASH_SHA384, HASH_SHA512, HASH_SHA3_256, HASH_KIND_COUNT };
+enum hash_kind {
+	HASH_SHA256,
+	HASH_SHA384,
+	HASH_SHA512,
+	HASH_SHA3_256,
+	HASH_SHA1, /* to replay old event logs; never for a decision */
+	HASH_KIND_COUNT,
+};
 
 #define HASH_SIZE_MAX 64
 #define SHA256_SIZE 32

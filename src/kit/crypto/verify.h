@@ -33,6 +33,7 @@ enum verify_scheme {
 	VERIFY_RSA_PSS_SHA256, /* salt of the hash's size, MGF1 with the same hash */
 	VERIFY_RSA_PSS_SHA384,
 	VERIFY_RSA_PSS_ANY_SALT_SHA256, /* the salt's size is found in the signature (TPM) */
+	VERIFY_RSA_PSS_ANY_SALT_SHA384,
 	VERIFY_SCHEME_COUNT,
 };
 

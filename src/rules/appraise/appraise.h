@@ -60,6 +60,10 @@ struct snp_tcb {
 	uint8_t fmc, boot_loader, tee, snp, microcode;
 };
 
+/* PCR banks that may decide; SHA-1 never does. */
+enum appraise_bank { APPRAISE_BANK_SHA256, APPRAISE_BANK_SHA384, APPRAISE_BANK_SHA1 };
+#define APPRAISE_NONCE_MIN 16
+
 enum snp_product {
 	SNP_PRODUCT_NONE,
 	SNP_PRODUCT_MILAN,
@@ -109,6 +113,25 @@ struct appraise_policy {
 		struct appraise_list csp_ids; /* text of the VLEK's extension */
 		struct appraise_list chips;   /* accepted CHIP_IDs */
 	} snp;
+
+	struct {
+		struct view nonce;       /* the verifier's own; extraData must be exactly it */
+		bool is_nonce_size_free; /* else at least APPRAISE_NONCE_MIN bytes */
+		enum appraise_bank bank;
+		uint32_t required_pcrs; /* bits */
+		bool is_event_log_required;
+		bool is_log_strict; /* no event for a register outside the quote */
+		bool is_safe_clock_required;
+		bool has_reset_count;
+		uint32_t reset_count;
+		bool may_be_endorsement_key;   /* EKU 2.23.133.8.1 beside 8.3 (Google) */
+		struct appraise_list ak_names; /* TPM names accepted without a certificate */
+	} tpm;
+
+	struct {
+		bool is_td_quote_unchecked; /* the TD quote binds only; listed as unchecked */
+		struct view user_data;      /* 64 bytes the runtime claims must hold; or empty */
+	} azure;
 };
 
 struct appraise_reason {

@@ -1,0 +1,225 @@
+/* TPM, Azure and event-log appraisal against the shared vectors, then properties. */
+#include "appraise_cases.h"
+#include "kit/base/mem.h"
+#include "rules/appraise/azure.h"
+#include "rules/appraise/eventlog.h"
+#include "rules/appraise/tpm.h"
+
+static void load_pcrs(struct vector_case *c, enum appraise_bank bank, struct view *pcrs)
+{
+	static const char *const banks[] = { "sha256", "sha384", "sha1" };
+	const struct json *values = json_get(json_get(c->json, "pcrs"), banks[bank]);
+	for (size_t i = 0; values && i < TPM_PCR_COUNT; i++) {
+		char name[8];
+		(void)snprintf(name, sizeof(name), "%zu", i);
+		pcrs[i] = case_hex(c, json_get(values, name));
+	}
+}
+
+static enum appraise_bank bank_of(const struct json *policy)
+{
+	if (policy_is(policy, "bank", "sha384"))
+		return APPRAISE_BANK_SHA384;
+	return policy_is(policy, "bank", "sha1") ? APPRAISE_BANK_SHA1 : APPRAISE_BANK_SHA256;
+}
+
+struct tpm_case {
+	struct appraise_tpm_input input;
+	struct appraise_policy policy;
+	struct appraise_anchor anchor;
+};
+
+static void load_tpm_policy(struct vector_case *c, struct appraise_policy *p)
+{
+	const struct json *policy = json_get(c->json, "policy");
+	p->is_crl_optional = policy_is(policy, "crl", "optional");
+	p->tpm.nonce = case_hex(c, json_get(policy, "nonce"));
+	const struct json *min_nonce = json_get(policy, "min_nonce");
+	p->tpm.is_nonce_size_free = min_nonce && json_as_integer(min_nonce) == 0;
+	p->tpm.bank = bank_of(policy);
+	const struct json *required = json_get(policy, "required_pcrs");
+	for (size_t i = 0; required && i < json_size(required); i++)
+		p->tpm.required_pcrs |= 1U << json_as_integer(json_at(required, i));
+	p->tpm.is_event_log_required = json_as_boolean(json_get(policy, "event_log_required"));
+	p->tpm.is_log_strict = json_as_boolean(json_get(policy, "strict_log"));
+	p->tpm.is_safe_clock_required = json_as_boolean(json_get(policy, "require_safe_clock"));
+	const struct json *resets = json_get(policy, "expect_reset_count");
+	p->tpm.has_reset_count = resets != NULL;
+	p->tpm.reset_count = (uint32_t)json_as_integer(resets);
+	const struct json *names = json_get(policy, "trusted_ak_names");
+	for (size_t i = 0; names && i < json_size(names); i++)
+		p->tpm.ak_names.items[p->tpm.ak_names.count++] = case_hex(c, json_at(names, i));
+	p->tpm.may_be_endorsement_key = list_names(json_get(policy, "ak_eku"), "2.23.133.8.1");
+}
+
+static void load_tpm(struct vector_case *c, struct tpm_case *t)
+{
+	const struct json *files = json_get(c->json, "collateral");
+	struct appraise_tpm_input *input = &t->input;
+	*t = (struct tpm_case){};
+	load_tpm_policy(c, &t->policy);
+	input->attest = case_file(c, json_as_string(json_get(c->json, "attest")));
+	input->signature = case_file(c, json_as_string(json_get(c->json, "sig")));
+	input->ak = case_file(c, json_as_string(json_get(files, "ak")));
+	input->ak_public = case_file(c, json_as_string(json_get(files, "ak_public")));
+	input->root = case_file(c, json_as_string(json_get(files, "root")));
+	input->event_log = case_file(c, json_as_string(json_get(files, "log")));
+	const struct json *chain = json_get(files, "chain"), *crls = json_get(files, "crls");
+	for (size_t i = 0; chain && i < json_size(chain); i++)
+		input->chain[input->chain_count++] = case_file(
+			c, json_as_string(json_at(chain, i)));
+	for (size_t i = 0; crls && i < json_size(crls); i++)
+		input->crls[input->crl_count++] = case_file(c, json_as_string(json_at(crls, i)));
+	input->bank = t->policy.tpm.bank;
+	load_pcrs(c, input->bank, input->pcrs);
+	t->anchor = case_anchor(input->root, "tpm-root");
+	input->anchors = &t->anchor;
+	input->anchor_count = input->root.size > 0 ? 1 : 0;
+	input->policy = &t->policy;
+	input->as_of_ms = case_as_of(c);
+}
+
+static int run_tpm(struct vector_case *c)
+{
+	struct tpm_case t;
+	struct appraise_result result;
+	load_tpm(c, &t);
+	appraise_tpm(&t.input, &result);
+	return case_disagrees(c, result.is_accepted, first_reason(&result));
+}
+
+START_TEST(real_quotes)
+{
+	ck_assert_uint_eq(run_suite("tpm", "real.json", run_tpm), 5);
+}
+END_TEST
+
+START_TEST(simulated_quotes)
+{
+	ck_assert_uint_eq(run_suite("tpm/sim", "cases.json", run_tpm), 31);
+}
+END_TEST
+
+static bool is_tried;
+
+static int run_flips(struct vector_case *c)
+{
+	struct tpm_case t;
+	struct appraise_result result;
+	load_tpm(c, &t);
+	appraise_tpm(&t.input, &result);
+	if (!result.is_accepted || is_tried)
+		return 0;
+	is_tried = true;
+	t.input.event_log = (struct view){};
+	t.policy.tpm.is_event_log_required = false;
+	struct view *const parts[] = { &t.input.attest, &t.input.signature };
+	for (size_t part = 0; part < ARRAY_SIZE(parts); part++) {
+		struct view original = *parts[part];
+		auto_free uint8_t *copy = mem_alloc(original.size, 1);
+		memcpy(copy, original.data, original.size);
+		*parts[part] = view_of(copy, original.size);
+		for (size_t bit = 0; bit < original.size * 8; bit++) {
+			copy[bit / 8] ^= (uint8_t)(1U << bit % 8);
+			appraise_tpm(&t.input, &result);
+			ck_assert_msg(!result.is_accepted, "part %zu bit %zu accepted", part, bit);
+			copy[bit / 8] ^= (uint8_t)(1U << bit % 8);
+		}
+		for (size_t cut = 0; cut < original.size; cut++) {
+			*parts[part] = view_of(copy, cut);
+			appraise_tpm(&t.input, &result);
+			ck_assert_msg(!result.is_accepted, "part %zu cut %zu accepted", part, cut);
+		}
+		*parts[part] = original;
+	}
+	return 0;
+}
+
+START_TEST(no_flipped_bit_and_no_truncation_is_accepted)
+{
+	run_suite("tpm/sim", "cases.json", run_flips);
+	ck_assert(is_tried);
+}
+END_TEST
+
+static int run_azure(struct vector_case *c)
+{
+	const struct json *policy = json_get(c->json, "policy");
+	struct appraise_azure_input input = {};
+	struct appraise_policy p = {};
+	struct appraise_result result;
+	input.hcl = case_file(c, json_as_string(json_get(c->json, "hcl")));
+	input.attest = case_file(c, json_as_string(json_get(c->json, "attest")));
+	input.signature = case_file(c, json_as_string(json_get(c->json, "sig")));
+	input.snp.vek = case_file(c, json_as_string(json_get(c->json, "vek")));
+	input.snp.intermediate = case_file(c, "../../snp/ca/ask_milan.der");
+	input.snp.roots[input.snp.root_count++] = case_file(c, "../../snp/ca/ark_milan.der");
+	input.td_quote = case_file(c, json_as_string(json_get(c->json, "td_quote")));
+	load_pcrs(c, APPRAISE_BANK_SHA256, input.pcrs);
+	p.is_crl_optional = policy_is(policy, "crl", "optional");
+	p.azure.is_td_quote_unchecked = policy_is(policy, "td_quote", "not_appraised");
+	p.azure.user_data = case_hex(c, json_get(policy, "user_data"));
+	p.tpm.nonce = case_hex(c, json_get(c->json, "nonce"));
+	p.tpm.is_nonce_size_free = true;
+	struct appraise_anchor anchor = case_anchor(input.snp.roots[0], "amd-ark-milan");
+	input.anchors = &anchor;
+	input.anchor_count = 1;
+	input.policy = &p;
+	input.as_of_ms = case_as_of(c);
+	appraise_azure(&input, &result);
+	return case_disagrees(c, result.is_accepted, first_reason(&result));
+}
+
+START_TEST(azure_evidence)
+{
+	ck_assert_uint_eq(run_suite("tpm/azure", "cases.json", run_azure), 30);
+}
+END_TEST
+
+static int run_log(struct vector_case *c)
+{
+	struct view log = case_file(c, json_as_string(json_get(c->json, "log")));
+	const char *id = json_as_string(json_get(c->json, "id"));
+	bool is_cc = json_get(c->json, "registers_are") != NULL;
+	enum hash_kind hash = policy_is(c->json, "bank", "sha384") ? HASH_SHA384
+			      : policy_is(c->json, "bank", "sha1") ? HASH_SHA1
+								   : HASH_SHA256;
+	struct eventlog_replay replay;
+	if (!eventlog_replay(log, hash, is_cc, &replay)) {
+		printf("%s: malformed\n", id);
+		return 1;
+	}
+	int wrong = replay.event_count == (size_t)json_as_integer(json_get(c->json, "events")) ? 0
+											       : 1;
+	if (wrong)
+		printf("%s: %zu events\n", id, replay.event_count);
+	const struct json *registers = json_get(c->json, "registers");
+	size_t compared = 0;
+	for (size_t i = 0; i < EVENTLOG_REGISTERS; i++) {
+		char name[8];
+		(void)snprintf(name, sizeof(name), "%zu", i);
+		struct view expected = case_hex(c, json_get(registers, name));
+		if (expected.size == 0)
+			continue;
+		compared++;
+		if (!view_equal(expected, view_of(replay.registers[i], expected.size))) {
+			printf("%s: register %zu differs\n", id, i);
+			wrong = 1;
+		}
+	}
+	ck_assert_uint_eq(compared, json_size(registers));
+	if (replay.has_data_fault) {
+		printf("%s: data digest at %zu\n", id, replay.fault_offset);
+		wrong = 1;
+	}
+	return wrong;
+}
+
+START_TEST(event_logs)
+{
+	ck_assert_uint_eq(run_suite("tpm", "eventlogs.json", run_log), 9);
+}
+END_TEST
+
+UNIT_MAIN("appraise_tpm", real_quotes, simulated_quotes,
+	no_flipped_bit_and_no_truncation_is_accepted, azure_evidence, event_logs)
