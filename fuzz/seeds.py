@@ -24,7 +24,15 @@ def envelope(signatures):
                        for i in range(signatures)]})
 
 
+def multipart(*parts):
+    return "".join(f"--XX\r\n{head}\r\n\r\n{content}\r\n" for head, content in parts) + "--XX--\r\n"
+
+
+FORM = 'Content-Disposition: form-data; name='
 SEEDS = {
+    "multipart": [multipart((FORM + '"a"', "1")),
+                  multipart((FORM + '"request"', "{}"), (FORM + 'b; filename="c d"\r\nContent-Type: text/csv', "x\r\n--XY")),
+                  "?" + "multipart/form-data; boundary=XX".ljust(39, "\0") + multipart((FORM + '"a"', "1"))],
     "execute": list(bodies()),
     "json": [body[1:] for body in bodies()] + [GOLDEN["inputs"], GOLDEN["statement"]],
     "text": ["", "Zg==", "Zm8=", "Zm9v", "-__-", "00aBFf", "+//+", "=", "Zh=="],
