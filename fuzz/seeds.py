@@ -30,6 +30,11 @@ def multipart(*parts):
 
 FORM = 'Content-Disposition: form-data; name='
 SEEDS = {
+    "http": ["GET /early HTTP/1.1\r\nHost: h\r\n\r\n" * 2,
+             "POST /x?a=b HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcGET /stream HTTP/1.1\r\nHost: h\r\n\r\n",
+             "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;e=1\r\nabc\r\n0\r\nT: x\r\n\r\n",
+             "POST /early HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+             "HEAD /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "\r\nGET * HTTP/1.1\r\nHost:h\r\nX: a\r\n b\r\n\r\n"],
     "multipart": [multipart((FORM + '"a"', "1")),
                   multipart((FORM + '"request"', "{}"), (FORM + 'b; filename="c d"\r\nContent-Type: text/csv', "x\r\n--XY")),
                   "?" + "multipart/form-data; boundary=XX".ljust(39, "\0") + multipart((FORM + '"a"', "1"))],

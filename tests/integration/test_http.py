@@ -403,6 +403,22 @@ def test_connection_limit_and_keepalive_limit(start):
         sock.close()
 
 
+def test_running_out_of_descriptors(start):
+    server = start()
+    pid = server.process.pid
+    used = len(os.listdir(f"/proc/{pid}/fd"))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 10, used + 10))
+    held = [server.connect() for _ in range(30)]
+    time.sleep(0.5)
+    before = float(pathlib.Path(f"/proc/{pid}/stat").read_text().split()[13])
+    time.sleep(1)
+    after = float(pathlib.Path(f"/proc/{pid}/stat").read_text().split()[13])
+    assert after - before < 20, "it spins"  # clock ticks of 10 ms
+    for sock in held:
+        sock.close()
+    assert wait_for(lambda: server.get("/hello") == (200, b"hello"))
+
+
 def test_ten_thousand_connections(start):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 10200:

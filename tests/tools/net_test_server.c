@@ -5,6 +5,7 @@
  *	net_test_server [tls] [unix=PATH] [head_ms=N] [idle_ms=N] [window_ms=N] [window_min=N]
  *	                [connections=N] [keepalive=N] [drain=N]
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -305,6 +306,7 @@ int main(int argc UNUSED, char **argv)
 	struct http_config config = { .address = "127.0.0.1",
 		.handler = { on_head, on_body, on_end, render_error, app } };
 	parse_arguments(argv, app, &config);
+	(void)signal(SIGPIPE, SIG_IGN);
 	(void)uv_loop_init(&app->loop);
 	if (http_server_start(&app->loop, &config, &app->server, &err) < 0) {
 		check(err.category, &err);

@@ -307,10 +307,11 @@ void http_request_completed(void *server_pointer, struct MHD_Connection *mhd UNU
 		return;
 	struct http_connection *connection = request->connection;
 	http_connection_unwatch(connection);
+	if (!request->has_end) /* set before on_end: it is too late to answer */
+		request->end = end_of(code);
+	request->has_end = true;
 	if (request->is_announced)
-		server->config.handler.on_end(request,
-			request->has_end ? request->end : end_of(code),
-			server->config.handler.user);
+		server->config.handler.on_end(request, request->end, server->config.handler.user);
 	connection->request = NULL;
 	http_connection_phase(connection, HTTP_PHASE_HEAD);
 	connection->deadline_ms += server->limits.idle_ms;

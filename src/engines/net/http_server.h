@@ -92,7 +92,8 @@ struct http_header {
 };
 
 /*
- * Listen and serve in loop. Raises the soft RLIMIT_NOFILE to the hard one.
+ * Listen and serve in loop. Raises the soft RLIMIT_NOFILE to the hard one. The program ignores
+ * SIGPIPE (proc_harden does that).
  * E_INVALID: neither a numeric address nor unix_path; E_UNAVAILABLE: cannot bind or listen;
  * E_INTERNAL: libuv or libmicrohttpd does not start.
  */
@@ -108,8 +109,9 @@ void http_server_stats(const struct http_server *server, struct http_stats *ret_
 void http_server_stop_listening(struct http_server *server);
 
 /*
- * End everything: on_end(HTTP_END_SHUTDOWN) for each open request during this call, then
- * on_closed(user) from the loop when the last handle is gone and the server is freed.
+ * Not from within a callback of ours. End everything: on_end(HTTP_END_SHUTDOWN) for each open
+ * request during this call, then on_closed(user) from the loop when the last handle is gone and the
+ * server is freed.
  */
 void http_server_close(struct http_server *server, void (*on_closed)(void *user), void *user);
 
