@@ -40,7 +40,7 @@ static struct appraise_memo shared_memo;
 
 static int run_tdx(struct vector_case *c)
 {
-	struct tdx_case t;
+	static struct tdx_case t; /* large */
 	struct appraise_result result, warm;
 	load(c, &t);
 	appraise_tdx(&t.input, &result);

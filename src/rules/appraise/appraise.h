@@ -23,6 +23,7 @@
 #define APPRAISE_UNCHECKED_MAX 16
 #define APPRAISE_LIST_MAX 16
 #define APPRAISE_MEMO_MAX 32
+#define APPRAISE_DECODED_MAX 512
 #define APPRAISE_DIGEST_SIZE 32
 
 /* A root we were told to trust, known by the SHA-256 of its certificate's DER. */
@@ -129,6 +130,14 @@ struct appraise_policy {
 	} tpm;
 
 	struct {
+		struct view issuer; /* "iss" must equal it; empty: not compared (EAR) */
+		struct view nonce;  /* what the token must have been asked for with */
+		uint64_t age_max_s; /* since "iat"; 0: only "exp" counts */
+		uint64_t leeway_s;  /* for clocks that disagree */
+		bool may_warn;      /* EAR status "warning" is accepted beside "affirming" */
+	} token;
+
+	struct {
 		bool is_td_quote_unchecked; /* the TD quote binds only; listed as unchecked */
 		struct view user_data;      /* 64 bytes the runtime claims must hold; or empty */
 	} azure;
@@ -147,6 +156,8 @@ enum appraise_platform {
 	APPRAISE_PLATFORM_TPM,
 	APPRAISE_PLATFORM_AZURE_SNP,
 	APPRAISE_PLATFORM_AZURE_TDX,
+	APPRAISE_PLATFORM_MAA,
+	APPRAISE_PLATFORM_EAR,
 	APPRAISE_PLATFORM_COUNT,
 };
 
@@ -187,6 +198,10 @@ struct appraise_result {
 	uint64_t platform_info;         /* all bits as they came */
 	uint64_t platform_info_unknown; /* those without a meaning here */
 	unsigned vmpl;
+
+	/* Tokens carry text; what views above show of it is decoded here. */
+	uint8_t decoded[APPRAISE_DECODED_MAX];
+	size_t decoded_size;
 };
 
 /*

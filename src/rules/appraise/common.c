@@ -31,6 +31,8 @@ const char *appraise_platform_name(enum appraise_platform platform)
 		[APPRAISE_PLATFORM_TPM] = "vtpm",
 		[APPRAISE_PLATFORM_AZURE_SNP] = "azure-sev-snp",
 		[APPRAISE_PLATFORM_AZURE_TDX] = "azure-tdx",
+		[APPRAISE_PLATFORM_MAA] = "azure-maa",
+		[APPRAISE_PLATFORM_EAR] = "ear",
 	};
 	return names[platform];
 }
