@@ -51,4 +51,12 @@ int keys_public(const struct keys *keys, struct buf *ret_spki, struct err *err) 
 int keys_sign_statement(const struct keys *keys, struct view statement, struct buf *ret_signature,
 	struct err *err) MUST_CHECK;
 
+/*
+ * Add the issuer's signature to an envelope that the agent has signed. spki is what keys_public
+ * gave. E_LIMIT when the envelope has no room for another signature or its payload is too large.
+ */
+struct dsse;
+int keys_countersign(const struct keys *keys, struct view spki, struct dsse *envelope,
+	struct err *err) MUST_CHECK;
+
 #endif

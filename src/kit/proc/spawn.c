@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
@@ -53,6 +54,19 @@ static int copy_all(const struct proc_spawn *spawn, struct copies *copies, struc
 	return 0;
 }
 
+/* No signal blocked or ignored; a group of its own, so that Ctrl-C reaches only the parent. */
+static int set_attributes(posix_spawnattr_t *attributes)
+{
+	sigset_t none, all;
+	(void)sigemptyset(&none);
+	(void)sigfillset(&all);
+	return posix_spawnattr_init(attributes) | posix_spawnattr_setsigmask(attributes, &none) |
+	       posix_spawnattr_setsigdefault(attributes, &all) |
+	       posix_spawnattr_setpgroup(attributes, 0) |
+	       posix_spawnattr_setflags(attributes,
+		       POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+}
+
 int proc_spawn(const struct proc_spawn *spawn, pid_t *ret_pid, int *ret_pidfd, struct err *err)
 {
 	static const char *const no_environment[] = { NULL };
@@ -64,15 +78,17 @@ int proc_spawn(const struct proc_spawn *spawn, pid_t *ret_pid, int *ret_pidfd, s
 		return err_set(err, E_LIMIT, "%zu descriptors for a child, limit %d",
 			spawn->fd_count, PROC_FD_COUNT_MAX);
 	TRY(copy_all(spawn, &copies, err));
+	posix_spawnattr_t attributes;
 	(void)posix_spawn_file_actions_init(&actions);
-	int failed = 0;
+	int failed = set_attributes(&attributes);
 	for (size_t i = 0; i < copies.count; i++)
 		failed |= posix_spawn_file_actions_adddup2(&actions, copies.fds[i], (int)i);
 	failed |= posix_spawn_file_actions_addclosefrom_np(&actions, (int)copies.count);
 	if (!failed)
-		failed = posix_spawn(&pid, spawn->path, &actions, NULL,
+		failed = posix_spawn(&pid, spawn->path, &actions, &attributes,
 			(char *const *)(uintptr_t)spawn->argv, (char *const *)(uintptr_t)envp);
 	(void)posix_spawn_file_actions_destroy(&actions);
+	(void)posix_spawnattr_destroy(&attributes);
 	if (failed) {
 		errno = failed;
 		return err_sys(err, E_UNAVAILABLE, "starting %s", spawn->path);

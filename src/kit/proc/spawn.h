@@ -23,8 +23,10 @@ struct proc_spawn {
 };
 
 /*
- * Start it; every other descriptor is closed in the child. The pidfd becomes readable when the
- * child ends; reap with proc_wait. E_LIMIT for too many descriptors, E_UNAVAILABLE otherwise.
+ * Start it; every other descriptor is closed in the child, no signal is blocked or ignored, and it
+ * leads a process group of its own (a terminal's Ctrl-C is the parent's business). The pidfd
+ * becomes readable when the child ends; reap with proc_wait. E_LIMIT for too many descriptors,
+ * E_UNAVAILABLE otherwise.
  */
 int proc_spawn(
 	const struct proc_spawn *spawn, pid_t *ret_pid, int *ret_pidfd, struct err *err) MUST_CHECK;

@@ -19,11 +19,6 @@ static void refill(uv_timer_t *timer);
 static int spawn(struct cced *cced, struct agent *ret_agent, struct err *err)
 {
 	struct agent_config config = {
-		.agent_path = cced->agent_path,
-		.sandbox_path = cced->sandbox_path,
-		.fetch_path = cced->fetch_path,
-		.evidence_socket = cced->sim_socket,
-		.vault_path = cced->vault_dir,
 		.image_digest = image_digest(cced->image),
 		.image_fd = image_root_fd(cced->image),
 		.dataset_bytes_max = cced->config.dataset_max_mb << 20,
@@ -31,6 +26,7 @@ static int spawn(struct cced *cced, struct agent *ret_agent, struct err *err)
 		.allows_loopback_fetch = cced->config.allows_loopback_fetch,
 		.log_fd = cced->log.fd,
 	};
+	local_agent_config(&cced->local, &config);
 	return agent_spawn(&config, ret_agent, err);
 }
 

@@ -432,10 +432,11 @@ static void get_keys(struct call *call)
 	}
 	json_set_string(anchor, "label", call->cced->anchor.label);
 	json_set_hex(anchor, "sha256", view_of(call->cced->anchor.sha256, SHA256_SIZE));
-	json_set_hex(anchor, "der", buf_view(&call->cced->sim_root));
+	json_set_hex(anchor, "der", buf_view(&call->cced->local.platform.root));
 	json_set_string(body, "issuer", buf_string(&pem));
 	json_set(body, "simulated_anchor", anchor);
-	json_set_hex(body, "measurement", view_of(call->cced->mrtd, sizeof(call->cced->mrtd)));
+	json_set_hex(body, "measurement",
+		view_of(call->cced->local.measurement, LOCAL_MEASUREMENT_SIZE));
 	api_respond_json(call->request, 200, body);
 }
 

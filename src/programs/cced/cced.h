@@ -8,7 +8,7 @@
 
 #include <uv.h>
 
-#include "engines/cvm/agent.h"
+#include "engines/cvm/local.h"
 #include "engines/image/image.h"
 #include "engines/keys/keys.h"
 #include "engines/net/http_server.h"
@@ -127,16 +127,7 @@ struct cced {
 	struct image *image;
 	struct http_server *server;
 	struct http_tls *tls;
-	struct agent sim;            /* tee-sim as a child; socket unused */
-	char run_dir[CCED_PATH_MAX]; /* tmpfs of our own mount namespace */
-	char vault_dir[CCED_PATH_MAX];
-	char sim_dir[CCED_PATH_MAX];
-	char sim_socket[CCED_PATH_MAX];
-	char agent_path[CCED_PATH_MAX], sandbox_path[CCED_PATH_MAX], fetch_path[CCED_PATH_MAX];
-	char keys_path[CCED_PATH_MAX], sim_path[CCED_PATH_MAX];
-	uint8_t mrtd[48];
-	struct buf sim_root; /* DER */
-	struct buf collateral[6];
+	struct local local;
 	struct appraise_anchor anchor;
 
 	struct agent ready[CCED_AGENTS_MAX];

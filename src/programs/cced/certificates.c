@@ -14,21 +14,6 @@
 
 enum { QUERY_VALUE_MAX = 256, SEARCH_LIMIT_DEFAULT = 20 };
 
-/* A second DSSE signature over the same bytes, by the key process. */
-static int countersign(struct cced *cced, struct dsse *envelope, struct err *err)
-{
-	auto_done(buf) signature = {};
-	struct dsse_signature *row = &envelope->signatures[envelope->signature_count];
-	if (envelope->signature_count == DSSE_SIGNATURES_MAX)
-		return err_set(err, E_LIMIT, "no room for another signature");
-	TRY(keys_sign_statement(&cced->keys, buf_view(&envelope->payload), &signature, err));
-	dsse_keyid(buf_view(&cced->issuer_spki), row->keyid);
-	memcpy(row->bytes, signature.data, signature.size);
-	row->size = signature.size;
-	envelope->signature_count++;
-	return 0;
-}
-
 static int read_digest(const struct json *index, const char *name, struct store_digest *ret_digest,
 	struct err *err)
 {
@@ -92,7 +77,7 @@ static int put(
 		return err_set(
 			err, E_INTEGRITY, "the agent's certificate id is not that of its bytes");
 	hash_bytes(HASH_SHA256, buf_view(&dsse.payload), row->statement.sha256);
-	TRY(countersign(cced, &dsse, err));
+	TRY(keys_countersign(&cced->keys, buf_view(&cced->issuer_spki), &dsse, err));
 	TRY(dsse_encode(&dsse, &text, err));
 	return store_certificate_put(cced->store, row, buf_view(&text), "done", err);
 }
@@ -111,13 +96,14 @@ int certificates_add(struct cjob *job, struct view index_text, int envelope_fd, 
 void certificates_verify(
 	struct cced *cced, struct view envelope, struct cert_verification *ret_verification)
 {
+	const struct buf *files = cced->local.platform.files;
 	const struct tdx_collateral collateral = {
-		.tcb_info = buf_view(&cced->collateral[0]),
-		.tcb_chain = buf_view(&cced->collateral[1]),
-		.qe_identity = buf_view(&cced->collateral[2]),
-		.qe_chain = buf_view(&cced->collateral[3]),
-		.root_crl = buf_view(&cced->collateral[4]),
-		.pck_crl = buf_view(&cced->collateral[5]),
+		.tcb_info = buf_view(&files[LOCAL_TCB_INFO]),
+		.tcb_chain = buf_view(&files[LOCAL_TCB_CHAIN]),
+		.qe_identity = buf_view(&files[LOCAL_QE_IDENTITY]),
+		.qe_chain = buf_view(&files[LOCAL_QE_CHAIN]),
+		.root_crl = buf_view(&files[LOCAL_ROOT_CRL]),
+		.pck_crl = buf_view(&files[LOCAL_PCK_CRL]),
 	};
 	const struct cert_verify_input input = {
 		.envelope = envelope,
@@ -126,7 +112,7 @@ void certificates_verify(
 		.anchor_count = 1,
 		.collateral = &collateral,
 		.as_of_ms = time_wall_ms(),
-		.measurement = view_of(cced->mrtd, sizeof(cced->mrtd)),
+		.measurement = view_of(cced->local.measurement, LOCAL_MEASUREMENT_SIZE),
 	};
 	cert_verify(&input, ret_verification);
 }

@@ -5,12 +5,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -21,10 +19,9 @@
 #include "kit/base/str.h"
 #include "kit/base/time.h"
 #include "kit/proc/lockdown.h"
-#include "kit/proc/spawn.h"
 #include "programs/cced/cced.h"
 
-enum { SWEEP_MS = 10000, SIM_START_MS = 3000, FILE_MAX = 1 << 20, EXE_MAX = 64 << 20 };
+enum { SWEEP_MS = 10000 };
 
 static int make_directory(const char *path, struct err *err)
 {
@@ -47,109 +44,6 @@ static int lock_state(const char *state_dir, struct err *err)
 	return 0;
 }
 
-static int enter_own_mounts(struct cced *cced, struct err *err)
-{
-	const char *state_dir = cced->config.state_dir;
-	TRY(str_format(cced->run_dir, CCED_PATH_MAX, err, "%s/run", state_dir));
-	TRY(str_format(cced->vault_dir, CCED_PATH_MAX, err, "%s/run/vault", state_dir));
-	TRY(str_format(cced->sim_dir, CCED_PATH_MAX, err, "%s/tee-sim", state_dir));
-	TRY(str_format(cced->sim_socket, CCED_PATH_MAX, err, "%s/run/tee-sim.sock", state_dir));
-	TRY(make_directory(cced->run_dir, err));
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_sys(
-			err, E_DENIED, "own mount namespace; run cced as root (see cupel doctor)");
-	if (mount("cupel", cced->run_dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-		    "size=1m,mode=0700") < 0)
-		return err_sys(err, E_UNAVAILABLE, "tmpfs at %s", cced->run_dir);
-	return make_directory(cced->vault_dir, err);
-}
-
-static int find_programs(struct cced *cced, struct err *err)
-{
-	TRY(proc_sibling("tee-agent", cced->agent_path, CCED_PATH_MAX, err));
-	TRY(proc_sibling("cupel-sandbox", cced->sandbox_path, CCED_PATH_MAX, err));
-	TRY(proc_sibling("tee-fetch", cced->fetch_path, CCED_PATH_MAX, err));
-	TRY(proc_sibling("cced-keys", cced->keys_path, CCED_PATH_MAX, err));
-	return proc_sibling("tee-sim", cced->sim_path, CCED_PATH_MAX, err);
-}
-
-/* What the simulated TD measures: the agent and the supervisor programs and the image. */
-static int measure(struct cced *cced, struct err *err)
-{
-	const char *const paths[] = { cced->agent_path, cced->sandbox_path };
-	auto_hash *stream = hash_stream_new(HASH_SHA384);
-	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
-		auto_done(buf) program = {};
-		uint8_t digest[SHA384_SIZE];
-		TRY(fd_read_file(paths[i], EXE_MAX, &program, err));
-		hash_bytes(HASH_SHA384, buf_view(&program), digest);
-		hash_stream_update(stream, view_of(digest, sizeof(digest)));
-	}
-	hash_stream_update(stream, view_string(image_digest(cced->image)));
-	hash_stream_final(stream, cced->mrtd);
-	return 0;
-}
-
-static int run_to_end(const char *path, const char *const *argv, int log_fd, struct err *err)
-{
-	pid_t pid;
-	auto_close pidfd = -1;
-	int code;
-	struct proc_spawn spawn = {
-		.path = path, .argv = argv, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = log_fd
-	};
-	TRY(proc_spawn(&spawn, &pid, &pidfd, err));
-	TRY(proc_wait(pid, &code, err));
-	if (code != 0)
-		return err_set(err, E_UNAVAILABLE, "%s %s ended with %d", path, argv[1], code);
-	return 0;
-}
-
-static int load_platform_files(struct cced *cced, struct err *err)
-{
-	static const char *const names[] = { "tcb_info.json", "tcb_chain.pem", "qe_identity.json",
-		"qe_chain.pem", "root_crl.der", "pck_crl.der" };
-	char path[CCED_PATH_MAX];
-	TRY(str_format(path, sizeof(path), err, "%s/root.der", cced->sim_dir));
-	TRY(fd_read_file(path, FILE_MAX, &cced->sim_root, err));
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		TRY(str_format(
-			path, sizeof(path), err, "%s/collateral/%s", cced->sim_dir, names[i]));
-		TRY(fd_read_file(path, FILE_MAX, &cced->collateral[i], err));
-	}
-	cced->anchor = (struct appraise_anchor){ .label = "simulated:local", .is_simulated = true };
-	hash_bytes(HASH_SHA256, buf_view(&cced->sim_root), cced->anchor.sha256);
-	return 0;
-}
-
-static int start_platform(struct cced *cced, struct err *err)
-{
-	char mrtd[HEX_SIZE(48)], root[CCED_PATH_MAX];
-	TRY(str_format(root, sizeof(root), err, "%s/root.der", cced->sim_dir));
-	if (access(root, F_OK) < 0)
-		TRY(run_to_end(cced->sim_path,
-			(const char *[]){ "tee-sim", "init", cced->sim_dir, NULL }, cced->log.fd,
-			err));
-	(void)hex_encode(view_of(cced->mrtd, sizeof(cced->mrtd)), mrtd);
-	struct proc_spawn spawn = {
-		.path = cced->sim_path,
-		.argv = (const char *[]){ "tee-sim", "serve", "--dir", cced->sim_dir, "--socket",
-			cced->sim_socket, "--mrtd", mrtd, "--die-with-parent", NULL },
-		.stdin_fd = -1,
-		.stdout_fd = -1,
-		.stderr_fd = cced->log.fd,
-	};
-	TRY(proc_spawn(&spawn, &cced->sim.pid, &cced->sim.pidfd, err));
-	cced->sim.socket = -1;
-	for (int waited = 0; access(cced->sim_socket, F_OK) < 0; waited++) {
-		if (waited == SIM_START_MS)
-			return err_set(err, E_UNAVAILABLE,
-				"tee-sim did not open its socket (see the log)");
-		(void)usleep(1000);
-	}
-	return load_platform_files(cced, err);
-}
-
 static int open_store(struct cced *cced, struct err *err)
 {
 	char path[CCED_PATH_MAX];
@@ -157,12 +51,18 @@ static int open_store(struct cced *cced, struct err *err)
 	return store_open(path, &cced->store, err);
 }
 
-static int start_keys(struct cced *cced, struct err *err)
+/* tee-sim and cced-keys; what they make on first use is made by one process at a time. */
+static int start_platform(struct cced *cced, struct err *err)
 {
 	char path[CCED_PATH_MAX];
+	struct local *local = &cced->local;
+	TRY(local_start(local, image_digest(cced->image), cced->log.fd, err));
+	cced->anchor = (struct appraise_anchor){ .label = "simulated:local", .is_simulated = true };
+	memcpy(cced->anchor.sha256, local->platform.root_sha256, SHA256_SIZE);
 	TRY(str_format(path, sizeof(path), err, "%s/keys", cced->config.state_dir));
-	TRY(keys_start(cced->keys_path, path, cced->log.fd, &cced->keys, err));
-	return keys_public(&cced->keys, &cced->issuer_spki, err);
+	TRY(keys_start(local->keys_path, path, cced->log.fd, &cced->keys, err));
+	TRY(keys_public(&cced->keys, &cced->issuer_spki, err));
+	return local_unlock(local, buf_view(&cced->issuer_spki), err);
 }
 
 static int start_tls(struct cced *cced, struct err *err)
@@ -265,14 +165,11 @@ static int start(struct cced *cced, struct err *err)
 	TRY(make_directory(cced->config.state_dir, err));
 	TRY(lock_state(cced->config.state_dir, err));
 	TRY(proc_harden(false, err));
-	TRY(find_programs(cced, err));
 	TRY(auth_load(cced->config.state_dir, cced->config.tokens_path, &cced->auth, err));
-	TRY(enter_own_mounts(cced, err));
+	TRY(local_enter(&cced->local, cced->config.state_dir, err));
 	TRY(str_format(image_state, sizeof(image_state), err, "%s", image_state_dir()));
 	TRY(image_open(image_state, cced->config.image, 0, &cced->image, err));
 	TRY(image_preload(cced->image, &preloaded_bytes, err));
-	TRY(measure(cced, err));
-	TRY(start_keys(cced, err));
 	TRY(start_platform(cced, err));
 	TRY(open_store(cced, err));
 	TRY(sandbox_sweep(&swept, err));
@@ -289,7 +186,7 @@ static void stop(struct cced *cced)
 {
 	agents_stop(cced);
 	jobs_free_all(cced);
-	agent_end(&cced->sim);
+	local_end(&cced->local);
 	keys_end(&cced->keys);
 	store_close(cced->store);
 	http_tls_free(cced->tls);
@@ -320,7 +217,8 @@ int main(int argc, char **argv)
 	if (is_help && status == 0)
 		return EXIT_SUCCESS;
 	cced.started_ms = time_monotonic_ms();
-	cced.keys.socket = cced.sim.socket = cced.sim.pidfd = -1;
+	cced.keys.socket = -1;
+	cced.local = (struct local)LOCAL_NONE;
 	if (status == 0 && uv_loop_init(&cced.loop) != 0)
 		status = err_set(&err, E_INTERNAL, "libuv did not start");
 	if (status == 0)
