@@ -32,7 +32,8 @@ static const struct {
 	[CERT_CHECK_TCB] = { "tcb", "the platform is neither revoked nor out of date", false },
 	[CERT_CHECK_MEASUREMENT] = { "measurement", "the measured code is the one you expect",
 		false },
-	[CERT_CHECK_TRACE] = { "trace", "the events you hold are all events of the run", false },
+	[CERT_CHECK_TRACE] = { "trace", "the events you hold are all recorded events of the run",
+		false },
 	[CERT_CHECK_TRANSPARENCY] = { "transparency", "the certificate is in a public log", false },
 };
 
@@ -77,7 +78,7 @@ static void state_done(struct cert_state *state)
 }
 
 /* Record the outcome of one check; on failure the error's text becomes the detail. */
-static int record(struct cert_state *state, enum cert_check check, int status, const char *good,
+static void record(struct cert_state *state, enum cert_check check, int status, const char *good,
 	const struct err *err)
 {
 	struct cert_finding *finding = &state->out->checks[check];
@@ -86,7 +87,6 @@ static int record(struct cert_state *state, enum cert_check check, int status, c
 	if (str_format(finding->detail, sizeof(finding->detail), &ignored, "%.190s",
 		    status < 0 ? err->message : good) < 0)
 		finding->detail[0] = 0;
-	return status;
 }
 
 static int check_envelope(struct cert_state *state, struct err *err)
@@ -184,13 +184,17 @@ static int check_signature_of(struct cert_state *state, struct view spki, struct
 	auto_done(buf) pae = {};
 	dsse_keyid(spki, keyid);
 	TRY(dsse_pae(CERT_PAYLOAD_TYPE, buf_view(&state->envelope.payload), &pae, err));
-	for (size_t i = 0; i < state->envelope.signature_count; i++) {
-		const struct dsse_signature *signature = &state->envelope.signatures[i];
-		if (str_equal(signature->keyid, keyid))
-			return sign_verify(spki, buf_view(&pae),
-				view_of(signature->bytes, signature->size), err);
-	}
-	return err_set(err, E_INTEGRITY, "no signature by key %.16s...", keyid);
+	const struct dsse_signature *found = NULL;
+	size_t count = 0;
+	for (size_t i = 0; i < state->envelope.signature_count; i++)
+		if (str_equal(state->envelope.signatures[i].keyid, keyid)) {
+			found = &state->envelope.signatures[i];
+			count++;
+		}
+	if (count != 1) /* two: verifiers could disagree on which one counts */
+		return err_set(err, E_INTEGRITY, "expected one signature by key %.16s..., got %zu",
+			keyid, count);
+	return sign_verify(spki, buf_view(&pae), view_of(found->bytes, found->size), err);
 }
 
 static int check_agent_signature(struct cert_state *state, struct err *err)
@@ -206,9 +210,16 @@ static int check_issuer(struct cert_state *state, struct err *err)
 static int check_subject(
 	const struct json *subject, const char *name, const char *hex, struct err *err)
 {
-	const struct json *have = json_get(json_get(subject, "digest"), "sha256");
-	if (!view_equal_string(json_as_view(json_get(subject, "name")), name) ||
-		!view_equal_string(json_as_view(have), hex))
+	const struct json *have_name, *digest, *have;
+	TRY(json_match(subject, "subject[]",
+		(struct json_member[]){
+			{ "name", JSON_KIND_STRING, true, &have_name },
+			{ "digest", JSON_KIND_OBJECT, true, &digest },
+		},
+		2, err));
+	TRY(json_match(digest, "subject[].digest",
+		(struct json_member[]){ { "sha256", JSON_KIND_STRING, true, &have } }, 1, err));
+	if (!str_equal(json_as_string(have_name), name) || !str_equal(json_as_string(have), hex))
 		return err_set(
 			err, E_INTEGRITY, "subject '%s' does not follow from the content", name);
 	return 0;
@@ -262,50 +273,72 @@ static int check_trace(struct cert_state *state, struct err *err)
 {
 	uint8_t root[SHA256_SIZE];
 	const struct json *trace = json_get(state->run, "trace");
+	int64_t size = json_as_integer(json_get(trace, "size"));
+	if (size < 0 || (uint64_t)size != json_size(state->in->trace_events))
+		return err_set(err, E_INTEGRITY, "%zu events given, %lld certified",
+			json_size(state->in->trace_events), (long long)size);
 	if (state->in->trace_seed.size != TRACE_SEED_SIZE)
 		return err_set(err, E_INVALID, "a trace seed has %d bytes", TRACE_SEED_SIZE);
 	TRY(hex_decode(json_as_view(json_get(trace, "root")), root, sizeof(root), err));
 	return trace_check(state->in->trace_events, state->in->trace_seed.data, root, err);
 }
 
-static void check_extras(struct cert_state *state)
+static int check_content(struct cert_state *state, struct err *err)
 {
-	struct err err;
-	if (state->in->issuer_spki.size)
-		(void)record(state, CERT_CHECK_ISSUER, check_issuer(state, &err),
-			"countersigned by the given key", &err);
-	if (state->in->has_result)
-		(void)record(state, CERT_CHECK_RESULT, check_result(state, &err),
-			"the bytes given are the certified result", &err);
-	if (state->in->trace_events)
-		(void)record(state, CERT_CHECK_TRACE, check_trace(state, &err),
-			"all events given, none missing", &err);
+	TRY(check_statement(state, err));
+	return read_evidence(state, err);
 }
 
-/* The chain of essential checks; each needs the one before. */
-static void check_essentials(struct cert_state *state)
+/* In the order of enum cert_check; the quote speaks about three checks and records them itself. */
+static const struct {
+	enum cert_check check;
+	int (*run)(struct cert_state *state, struct err *err);
+	const char *good;
+} steps[] = {
+	{ CERT_CHECK_ENVELOPE, check_envelope, "DSSE, " CERT_PAYLOAD_TYPE },
+	{ CERT_CHECK_STATEMENT, check_content, "canonical, nothing unknown" },
+	{ CERT_CHECK_SIGNATURE, check_agent_signature, "holds under the key in the evidence" },
+	{ CERT_CHECK_ISSUER, check_issuer, "countersigned by the given key" },
+	{ CERT_CHECK_SUBJECTS, check_subjects, "inputs, claim and result digests recomputed" },
+	{ CERT_CHECK_RESULT, check_result, "the bytes given are the certified result" },
+	{ CERT_CHECK_BINDING, check_binding, "report data recomputed from claim, run and key" },
+	{ CERT_CHECK_QUOTE, NULL, NULL },
+	{ CERT_CHECK_TRACE, check_trace, "all recorded events given; see complete and lost" },
+};
+
+/* Why a check cannot be made with what was given; NULL when it can. */
+static const char *lacks(const struct cert_verify_input *in, enum cert_check check)
 {
-	struct err err;
-	int status = record(state, CERT_CHECK_ENVELOPE, check_envelope(state, &err),
-		"DSSE, " CERT_PAYLOAD_TYPE, &err);
-	if (status < 0)
-		return;
-	status = check_statement(state, &err);
-	if (status == 0)
-		status = read_evidence(state, &err);
-	if (record(state, CERT_CHECK_STATEMENT, status, "canonical, nothing unknown", &err) < 0)
-		return;
-	if (record(state, CERT_CHECK_SIGNATURE, check_agent_signature(state, &err),
-		    "holds under the key in the evidence", &err) < 0)
-		return;
-	if (record(state, CERT_CHECK_SUBJECTS, check_subjects(state, &err),
-		    "inputs, claim and result digests recomputed", &err) < 0)
-		return;
-	if (record(state, CERT_CHECK_BINDING, check_binding(state, &err),
-		    "report data recomputed from claim, run and key", &err) < 0)
-		return;
-	cert_check_quote(state);
-	check_extras(state);
+	bool has_collateral = in->collateral && in->collateral->tcb_info.size;
+	const char *const reasons[CERT_CHECK_COUNT] = {
+		[CERT_CHECK_ISSUER] = in->issuer_spki.size ? NULL : "no service key was given",
+		[CERT_CHECK_RESULT] = in->has_result ? NULL : "no result was given",
+		[CERT_CHECK_QUOTE] = in->anchor_count ? NULL : "no anchor was given",
+		[CERT_CHECK_TCB] = has_collateral ? NULL : "no collateral was given",
+		[CERT_CHECK_MEASUREMENT] = in->measurement.size
+						   ? NULL
+						   : "no expected measurement was given",
+		[CERT_CHECK_TRACE] = in->trace_events ? NULL : "no trace was given",
+		[CERT_CHECK_TRANSPARENCY] = "this version keeps no log",
+	};
+	return reasons[check];
+}
+
+/* One after the other; behind an essential check that failed nothing is looked at. */
+static void run_steps(struct cert_state *state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		struct err err;
+		enum cert_check check = steps[i].check;
+		if (lacks(state->in, check))
+			continue;
+		if (steps[i].run)
+			record(state, check, steps[i].run(state, &err), steps[i].good, &err);
+		else
+			cert_check_quote(state);
+		if (check_rows[check].is_essential && state->out->checks[check].result != CERT_PASS)
+			return;
+	}
 }
 
 static enum cert_verdict judge(const struct cert_state *state)
@@ -323,24 +356,17 @@ static enum cert_verdict judge(const struct cert_state *state)
 void cert_verify(const struct cert_verify_input *input, struct cert_verification *ret_verification)
 {
 	struct cert_state AUTO(state_done) state = { .in = input, .out = ret_verification };
-	static const char *const reasons[CERT_CHECK_COUNT] = {
-		[CERT_CHECK_ISSUER] = "no service key was given",
-		[CERT_CHECK_RESULT] = "no result was given",
-		[CERT_CHECK_TCB] = "no collateral was given",
-		[CERT_CHECK_MEASUREMENT] = "no expected measurement was given",
-		[CERT_CHECK_TRACE] = "no trace was given",
-		[CERT_CHECK_TRANSPARENCY] = "this version keeps no log",
-	};
 	*ret_verification = (struct cert_verification){};
 	for (size_t i = 0; i < CERT_CHECK_COUNT; i++) {
 		struct err ignored;
 		struct cert_finding *finding = &ret_verification->checks[i];
+		const char *reason = lacks(input, (enum cert_check)i);
 		finding->result = CERT_NOT_CHECKED;
 		if (str_format(finding->detail, sizeof(finding->detail), &ignored, "%s",
-			    reasons[i] ? reasons[i] : "an earlier check failed") < 0)
+			    reason ? reason : "an earlier check failed") < 0)
 			continue;
 	}
-	check_essentials(&state);
+	run_steps(&state);
 	ret_verification->verdict = judge(&state);
 }
 

@@ -42,13 +42,24 @@ static void set(struct cert_state *state, enum cert_check check, enum cert_resul
 		finding->detail[0] = 0;
 }
 
-static void fail(struct cert_state *state, const struct appraise_result *result)
+/* The first reason that speaks about a check; NULL when there is none. */
+static const char *reason_for(const struct appraise_result *result, enum cert_check check)
 {
-	for (size_t i = 0; i < MIN(result->reason_count, (size_t)APPRAISE_REASONS_MAX); i++) {
-		enum cert_check check = check_of(result->reasons[i].code);
-		if (state->out->checks[check].result != CERT_FAIL)
-			set(state, check, CERT_FAIL, result->reasons[i].code);
-	}
+	for (size_t i = 0; i < MIN(result->reason_count, (size_t)APPRAISE_REASONS_MAX); i++)
+		if (check_of(result->reasons[i].code) == check)
+			return result->reasons[i].code;
+	if (check != CERT_CHECK_QUOTE)
+		return NULL;
+	if (result->reason_count > APPRAISE_REASONS_MAX) /* the others could be about the quote */
+		return "refused for more reasons than are kept";
+	return result->is_accepted || result->reason_count ? NULL : "refused without a reason";
+}
+
+static void set_by_reason(struct cert_state *state, const struct appraise_result *result,
+	enum cert_check check, const char *good)
+{
+	const char *reason = reason_for(result, check);
+	set(state, check, reason ? CERT_FAIL : CERT_PASS, reason ? reason : good);
 }
 
 static const struct appraise_anchor *find_anchor(
@@ -78,20 +89,27 @@ static bool has_collateral(const struct cert_verify_input *in)
 	return in->collateral && in->collateral->tcb_info.size;
 }
 
+/* TCB and measurement are only looked at in a quote that holds. */
 static void judge(struct cert_state *state, const struct appraise_result *result)
 {
+	set_by_reason(state, result, CERT_CHECK_QUOTE, result->anchor);
+	if (state->out->checks[CERT_CHECK_QUOTE].result == CERT_FAIL)
+		return;
 	note_anchor(state, result);
-	if (!result->is_accepted) {
-		fail(state, result);
+	if (state->is_hardware_anchor != state->is_hardware_type) {
+		set(state, CERT_CHECK_QUOTE, CERT_FAIL,
+			"the anchor does not fit the predicateType");
 		return;
 	}
-	bool matches = state->is_hardware_anchor == state->is_hardware_type;
-	set(state, CERT_CHECK_QUOTE, matches ? CERT_PASS : CERT_FAIL,
-		matches ? result->anchor : "the anchor does not fit the predicateType");
 	if (state->in->measurement.size)
-		set(state, CERT_CHECK_MEASUREMENT, CERT_PASS, "MRTD is the expected one");
-	if (has_collateral(state->in) && result->unchecked_count == 0)
-		set(state, CERT_CHECK_TCB, CERT_PASS, tcb_status_name(result->status));
+		set_by_reason(state, result, CERT_CHECK_MEASUREMENT, "MRTD is the expected one");
+	if (result->unchecked_count) {
+		if (has_collateral(state->in))
+			set(state, CERT_CHECK_TCB, CERT_NOT_CHECKED, result->unchecked[0]);
+		return;
+	}
+	if (has_collateral(state->in))
+		set_by_reason(state, result, CERT_CHECK_TCB, tcb_status_name(result->status));
 }
 
 void cert_check_quote(struct cert_state *state)
@@ -102,10 +120,6 @@ void cert_check_quote(struct cert_state *state)
 		.is_collateral_optional = !has_collateral(state->in),
 		.report_data = view_of(state->report_data, QUOTE_REPORT_DATA_SIZE),
 	};
-	if (state->in->anchor_count == 0) {
-		set(state, CERT_CHECK_QUOTE, CERT_NOT_CHECKED, "no anchor was given");
-		return;
-	}
 	for (size_t i = 0; i < state->in->anchor_count; i++)
 		if (state->in->anchors[i].is_simulated &&
 			policy.simulated_roots.count < APPRAISE_LIST_MAX)
