@@ -1,9 +1,13 @@
 #!/usr/bin/python3
 """Write the starting inputs of the fuzz targets below a directory: seeds.py build/fuzz/seeds."""
 import base64
+import hashlib
 import json
 import pathlib
 import sys
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GOLDEN = json.loads((ROOT / "tests/golden/inputs.json").read_text())
@@ -29,6 +33,30 @@ def multipart(*parts):
 
 
 FORM = 'Content-Disposition: form-data; name='
+def statements():
+    """Statements that name the key of fuzz_certificate.c (Ed25519, seed 07 00 00 ...)."""
+    key = Ed25519PrivateKey.from_private_bytes(bytes([7]) + bytes(31)).public_key()
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    statement = json.loads(GOLDEN["statement"])
+    predicate = statement["predicate"]
+    report_data = hashlib.sha512(
+        b"cupel-execution-v1\0" + bytes.fromhex(GOLDEN["claimDigest"])
+        + hashlib.sha256(canonical(predicate["run"])).digest()
+        + hashlib.sha256(spki).digest()).hexdigest()
+    quotes = ROOT.parent / "shared" / "vectors" / "tdx" / "quotes"
+    for quote in [b"", *(path.read_bytes() for path in sorted(quotes.glob("v4-*.bin")))]:
+        predicate["evidence"] = {
+            "tee": {"mode": "simulated", "assurance": "none", "provider": "x", "format": "x",
+                    "quote": base64.b64encode(quote).decode(), "eventLogDigest": None},
+            "binding": {"domain": "cupel-execution-v1", "reportData": report_data,
+                        "spki": base64.b64encode(spki).decode()}}
+        yield "S" + canonical(statement).decode()
+
+
+def canonical(value):
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
 SEEDS = {
     "http": ["GET /early HTTP/1.1\r\nHost: h\r\n\r\n" * 2,
              "POST /x?a=b HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcGET /stream HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -43,7 +71,7 @@ SEEDS = {
     "text": ["", "Zg==", "Zm8=", "Zm9v", "-__-", "00aBFf", "+//+", "=", "Zh=="],
     "dsse": [envelope(n) for n in (0, 1, 2, 4, 5)],
     "trace": [json.dumps(GOLDEN["traceEvents"]), "[]", "{}", "[1,null]"],
-    "certificate": [envelope(1), envelope(2)],
+    "certificate": [envelope(1), envelope(2), *statements()],
 }
 
 
