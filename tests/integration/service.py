@@ -40,20 +40,24 @@ def children_of(pid):
     return found
 
 
-def our_processes(names=("cced", "cced-keys", "tee-agent", "tee-sim", "tee-fetch", "cupel-sandbox")):
-    """(pid, name, state) of every process of ours on this machine."""
-    rows = []
+def our_processes():
+    """{pid: name} of every living process that runs a program of this build."""
+    rows = {}
     for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
         try:
-            stat = pathlib.Path("/proc", entry, "stat").read_text()
+            exe = os.readlink(f"/proc/{entry}/exe") if entry.isdigit() else ""
         except OSError:
-            continue
-        name = stat[stat.index("(") + 1:stat.rindex(")")]
-        if name in names:
-            rows.append((int(entry), name, stat.rsplit(")", 1)[1].split()[0]))
+            continue  # gone, a zombie, or a kernel thread
+        if exe.startswith(str(PROGRAMS.resolve())):
+            rows[int(entry)] = os.path.basename(exe)
     return rows
+
+
+def is_alive(pid):
+    try:
+        return pathlib.Path("/proc", str(pid), "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 class Service:

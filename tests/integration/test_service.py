@@ -95,35 +95,41 @@ def test_same_inputs_same_digests(cupel):
 
 
 def independent(cupel, certificate_id, reply=None):
-    """The Python verifier's result for one certificate."""
+    """The Python verifier's checks and verdict for one certificate."""
     envelope = cupel.call("GET", f"/certificate/{certificate_id}/envelope", token=False)[2]
     keys = cupel.json("GET", "/keys", token=False)[1]
-    trace = reply["execution_trace"] if reply else None
-    return verifier.verify(
-        envelope, root_der=bytes.fromhex(keys["simulated_anchor"]["der"]),
-        issuer_pem=keys["issuer"].encode(),
-        trace_events=trace["events"] if trace else None,
-        trace_seed=bytes.fromhex(trace["seed"]) if trace else None,
-        result=reply["result"]["output"].encode() if reply else None)
+    (cupel.state / "issuer.pem").write_text(keys["issuer"])
+    trace = reply and (reply["execution_trace"]["events"],
+                       bytes.fromhex(reply["execution_trace"]["seed"]))
+    return verifier.Certificate(
+        envelope, roots=[hashlib.sha256(bytes.fromhex(keys["simulated_anchor"]["der"])).digest()],
+        issuer=verifier.read_issuer(cupel.state / "issuer.pem"), trace=trace,
+        result=reply["result"]["output"].encode() if reply else None,
+        measurement=bytes.fromhex(keys["measurement"])).verify()
 
 
 def test_independent_verifier_agrees(cupel):
     reply = cupel.execute(script("import os; os.system('true'); print('x')", data=b"q"))[1]
-    report = independent(cupel, reply["certificate_id"], reply)
-    assert report["verdict"] == "simulated", report
+    checks, verdict = independent(cupel, reply["certificate_id"], reply)
+    assert verdict == "simulated", checks
+    results = {name: result for name, result, _ in checks}
+    assert all(results[n] == "pass" for n in ("signature", "issuer", "result", "binding", "quote",
+                                              "measurement", "trace")), checks
 
 
 @pytest.mark.parametrize("code,status,detail", [
     ("import sys; sys.exit(3)", "nonzero", {"exit_code": 3}),
     ("import time; time.sleep(60)", "killed:wall-timeout", {}),
     ("x = []\nwhile True: x.append(bytearray(1 << 20))", "killed:memory", {}),
-    ("open('big','wb').write(b'x' * (11 << 20))", "killed:disk", {}),
+    ("open('big','wb').write(b'x' * (3 << 20))", "nonzero", {"exit_code": 1}),  # EFBIG
+    ("for i in range(9): open(f'b{i}','wb').write(b'x' * (1 << 20))", "killed:disk", {}),
     ("while True: print('x' * 65536)", "killed:output", {}),
     ("import os\nos.kill(os.getpid(), 11)", "killed:signalled", {"signal": 11}),
 ])
 def test_every_end_is_certified(cupel, code, status, detail):
     http_status, reply = cupel.execute(script(code, environment={
-        "timeout_seconds": 2, "max_memory_mb": 64, "max_output_kb": 256}))
+        "timeout_seconds": 2, "max_memory_mb": 64, "max_output_kb": 256,
+        "max_disk_mb": 8, "max_file_mb": 2}))
     assert http_status == 200, reply
     assert reply["status"] == status, reply["status_detail"]
     for name, value in detail.items():
@@ -442,6 +448,14 @@ def test_queue_is_bounded():
         service.close()
 
 
+def leftovers():
+    """Mounts and cgroups that only we make."""
+    mounts = [line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+              if " cupel " in line or "cupel-test-" in line]
+    groups = [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("*/cupel*/*") if path.is_dir()]
+    return mounts + groups
+
+
 def test_clean_shutdown_finishes_jobs():
     service = Service()
     result = []
@@ -454,8 +468,9 @@ def test_clean_shutdown_finishes_jobs():
     thread.join()
     assert result[0][0] == 200 and result[0][1]["result"]["output"] == "finished\n"
     time.sleep(0.3)
-    assert not [p for p in pids if os.path.exists(f"/proc/{p}")]
+    assert not [p for p in pids if svc.is_alive(p)]
     service.close()
+    assert not leftovers()
 
 
 @pytest.mark.parametrize("victim", ["cced", "tee-agent", "cupel-sandbox", "tee-sim", "cced-keys"])
@@ -466,9 +481,8 @@ def test_kill_nine_of_any_process(victim):
             "POST", "/execute", json.dumps(script("import time; time.sleep(30)")),
             headers={"Content-Type": "application/json", "Prefer": "respond-async"})[2])
         time.sleep(0.7)
-        family = [service.process.pid] + svc.children_of(service.process.pid)
-        before = {p: n for p, n, _ in svc.our_processes()}
-        running = [p for p, n in before.items() if n == victim]
+        family = svc.our_processes()
+        running = [p for p, n in family.items() if n == victim]
         assert running
         for pid in running:
             try:
@@ -477,7 +491,7 @@ def test_kill_nine_of_any_process(victim):
                 pass
         time.sleep(1.5)
         if victim == "cced":
-            assert not [r for r in svc.our_processes() if r[0] in before and r[2] != "Z"]
+            assert not set(svc.our_processes()) & set(family)
         if service.process.poll() is not None or victim in ("tee-sim", "cced-keys"):
             service.stop(9)
             service.start()
@@ -495,7 +509,8 @@ def test_kill_nine_of_any_process(victim):
     finally:
         service.close()
     time.sleep(0.3)
-    assert not [p for p in family if os.path.exists(f"/proc/{p}")]
+    assert not [p for p in family if svc.is_alive(p)]
+    assert not leftovers()
 
 
 def test_certificates_survive_kill_nine():
@@ -543,9 +558,8 @@ def test_nothing_of_the_dataset_stays(cupel):
     thread = threading.Thread(target=lambda: result.append(cupel.execute(request)))
     thread.start()
     time.sleep(1.2)
-    family = svc.children_of(cupel.process.pid)
     alive = set()
-    for pid in [cupel.process.pid, *[p for p, n, _ in svc.our_processes()], *family]:
+    for pid in svc.our_processes():
         for child in [pid, *svc.children_of(pid)]:
             alive |= scan_memory(child, needles)
     assert canary in alive, "positive control: the payload holds the dataset while it runs"
@@ -553,8 +567,7 @@ def test_nothing_of_the_dataset_stays(cupel):
     assert result[0][1]["result"]["output"] == f"{len(canary) * 200}\n"
     del request
     time.sleep(0.5)
-    for pid in [cupel.process.pid, *svc.children_of(cupel.process.pid),
-                *[p for p, n, _ in svc.our_processes()]]:
+    for pid in svc.our_processes():
         assert not scan_memory(pid, needles), f"canary left in {pid}"
     for path in cupel.state.rglob("*"):
         if path.is_file():

@@ -3,8 +3,8 @@
  * from a timer, so that the refill never stands in the way of the answer. Dead ones are reaped from
  * the loop, never waited for.
  */
+#include <poll.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "kit/base/fd.h"
@@ -59,12 +59,11 @@ void agents_start(struct cced *cced)
 	schedule_refill(cced, 0);
 }
 
-/* One that died while it waited is found here: its socket has an end of file. */
+/* Its pidfd becomes readable when a process ends. */
 static bool is_alive(const struct agent *agent)
 {
-	char byte;
-	ssize_t got = recv(agent->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	return got != 0;
+	struct pollfd end = { .fd = agent->pidfd, .events = POLLIN };
+	return poll(&end, 1, 0) == 0;
 }
 
 int agents_take(struct cced *cced, struct agent *ret_agent, struct err *err)

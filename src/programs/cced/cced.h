@@ -27,6 +27,7 @@
 #define CCED_RESULTS_BYTES_MAX (256U << 20)  /* all their replies together */
 #define CCED_RESULT_KEPT_MS (15 * 60 * 1000) /* a reply nobody fetched is wiped after this */
 #define CCED_EVENTS_MAX 512                  /* events kept per job for late watchers */
+#define CCED_LOST_ATTEMPTS_MAX 5 /* agents that may die while certifying one loss */
 #define CCED_DRAIN_MS 20000                  /* what SIGTERM gives running jobs */
 #define CCED_RETRY_AFTER_S "2"
 
@@ -105,6 +106,7 @@ struct cjob {
 	int reply_status;
 	char certificate_id[CERT_ID_SIZE];
 	char lost_reason[48];
+	unsigned lost_attempts;
 	struct json *inputs;
 	struct json *events; /* array, at most CCED_EVENTS_MAX */
 	struct watcher *watchers;

@@ -258,24 +258,26 @@ static void lost_closed(uv_handle_t *handle)
 
 /*
  * The run broke off: a fresh agent certifies that, with the inputs as far as they are known. When
- * that agent dies too, the job stays unfinished in the store and is certified at the next start.
+ * several agents in a row die of it, the job stays unfinished in the store and is certified at the
+ * next start.
  */
 static void lose(struct cjob *job, const char *reason)
 {
 	struct err ignored;
-	bool is_second_time = job->is_lost_run;
 	log_event(&job->cced->log, LOG_ERROR, "job_lost", "job", job->id, "reason", reason, NULL);
 	(void)uv_poll_stop(&job->poll);
 	agents_bury(job->cced, &job->agent);
-	if (is_second_time) {
-		settle_error(job, 500, "internal",
-			"the run was lost; it is certified at the next start");
+	if (job->lost_attempts++ == CCED_LOST_ATTEMPTS_MAX) {
+		settle_error(
+			job, 500, "internal", "the run was lost; it is certified at the next start");
 		uv_close((uv_handle_t *)&job->poll, poll_closed);
 		return;
 	}
-	job->cced->metrics.jobs_lost++;
+	job->cced->metrics.jobs_lost += !job->is_lost_run;
 	job->is_lost_run = true;
-	(void)!str_format(job->lost_reason, sizeof(job->lost_reason), &ignored, "%s", reason);
+	if (!job->lost_reason[0])
+		(void)!str_format(
+			job->lost_reason, sizeof(job->lost_reason), &ignored, "%s", reason);
 	uv_close((uv_handle_t *)&job->poll, lost_closed);
 }
 

@@ -122,9 +122,15 @@ static void on_signal(uv_signal_t *signal, int number)
 	(void)uv_timer_start(&cced->drain, on_drain, 0, 20);
 }
 
+/* Kept replies that nobody fetched, and cgroups of supervisors that were killed. */
 static void on_sweep(uv_timer_t *timer)
 {
-	jobs_sweep(timer->data);
+	struct cced *cced = timer->data;
+	struct err err;
+	uint32_t removed;
+	jobs_sweep(cced);
+	if (sandbox_sweep(&removed, &err) < 0)
+		log_event(&cced->log, LOG_WARNING, "sweep", "error", err.message, NULL);
 }
 
 static void start_timers(struct cced *cced)
@@ -184,8 +190,12 @@ static int start(struct cced *cced, struct err *err)
 
 static void stop(struct cced *cced)
 {
+	struct err ignored;
+	uint32_t removed;
 	agents_stop(cced);
 	jobs_free_all(cced);
+	if (sandbox_sweep(&removed, &ignored) < 0) /* the next start does it again */
+		removed = 0;
 	local_end(&cced->local);
 	keys_end(&cced->keys);
 	store_close(cced->store);

@@ -46,6 +46,17 @@ static int open_files(struct job *job, struct sandbox_files *files, struct err *
 		job->image, job->request.tools, job->request.tool_count, &files->mask_fd, err);
 }
 
+/* The supervisor was started ahead; one that died meanwhile is replaced. */
+static int renew_supervisor(struct job *job, struct err *err)
+{
+	struct pollfd control = { .fd = job->sandbox_control, .events = POLLRDHUP };
+	const struct sandbox_config config = { job->options->sandbox_path };
+	if (poll(&control, 1, 0) == 0)
+		return 0;
+	fd_close(&job->sandbox_control);
+	return sandbox_open(&config, &job->sandbox_control, err);
+}
+
 static int start(struct job *job, struct err *err)
 {
 	struct sandbox_files files;
@@ -58,6 +69,7 @@ static int start(struct job *job, struct err *err)
 		.may_lack = SANDBOX_LAYERS_BELTS,
 		.stat_interval_ms = STAT_INTERVAL_MS,
 	};
+	TRY(renew_supervisor(job, err));
 	int status = open_files(job, &files, err);
 	if (status == 0)
 		status = sandbox_start(job->sandbox_control, &plan, &files, err);
