@@ -509,6 +509,45 @@ def test_tls_properties(start):
     assert wait_for(lambda: server.stats()["connections"] == 1)
 
 
+def fails_to_start(*args):
+    done = subprocess.run([PROGRAM, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 1
+    return done.stderr
+
+
+def test_tls_files(start, tmp_path):
+    for name in ("good", "other"):
+        (tmp_path / name).mkdir()
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-keyout", tmp_path / name / "key.pem",
+                        "-out", tmp_path / name / "cert.pem", "-subj", "/CN=t", "-days", "2"],
+                       check=True, capture_output=True)
+    server = start(f"tls_files={tmp_path}/good")
+    server.tls = True
+    assert server.get("/hello") == (200, b"hello")
+    assert "cannot read" in fails_to_start(f"tls_files={tmp_path}/none")
+    (tmp_path / "good" / "key.pem").write_bytes((tmp_path / "other" / "key.pem").read_bytes())
+    assert "no matching PEM pair" in fails_to_start(f"tls_files={tmp_path}/good")
+    (tmp_path / "good" / "cert.pem").write_text("no PEM")
+    assert "no matching PEM pair" in fails_to_start(f"tls_files={tmp_path}/good")
+
+
+def test_addresses(start):
+    server = start()
+    assert "cannot listen on 127.0.0.1" in fails_to_start(f"port={server.port}")
+    assert "not a numeric" in fails_to_start("address=localhost")
+    assert "cannot listen" in fails_to_start("address=192.0.2.1")
+    if not pathlib.Path("/proc/net/if_inet6").exists():
+        pytest.skip("no IPv6")
+    six = start("address=::1")
+    with socket.create_connection(("::1", six.port)) as sock:
+        sock.sendall(b"GET /show HTTP/1.0\r\n\r\n")
+        answer = read_all(sock)
+        assert b"|[::1]:" in answer and answer.endswith(b"|1|0")
+    six.process.stdin.close()
+    assert six.process.wait(5) == 0
+
+
 def test_tls_handshake_that_never_comes(start):
     server = start("tls", "head_ms=500")
     begin = time.monotonic()

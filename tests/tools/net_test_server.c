@@ -3,7 +3,8 @@
  * the certificate's SHA-256), serves until standard input ends, then closes and prints "closed".
  *
  *	net_test_server [tls] [unix=PATH] [head_ms=N] [idle_ms=N] [window_ms=N] [window_min=N]
- *	                [connections=N] [keepalive=N] [drain=N]
+ *	                [address=IP] [port=N] [tls_files=DIRECTORY] [connections=N] [keepalive=N]
+ *[drain=N]
  */
 #include <signal.h>
 #include <stdio.h>
@@ -289,6 +290,21 @@ static void parse_arguments(char **argv, struct app *app, struct http_config *co
 					*arg + strlen(numbers[i].name), NULL, 10);
 		if (str_starts(*arg, "drain="))
 			config->limits.drain_max = strtoull(*arg + 6, NULL, 10);
+		if (str_starts(*arg, "address="))
+			config->address = *arg + 8;
+		if (str_starts(*arg, "port="))
+			config->port = (uint16_t)strtoul(*arg + 5, NULL, 10);
+		if (str_starts(*arg, "tls_files=")) { /* DIRECTORY with cert.pem and key.pem */
+			char certificate[256], key[256];
+			if (str_format(certificate, sizeof(certificate), &err, "%s/cert.pem",
+				    *arg + 10) < 0 ||
+				str_format(key, sizeof(key), &err, "%s/key.pem", *arg + 10) < 0 ||
+				http_tls_new(certificate, key, &app->tls, &err) < 0) {
+				check(err.category, &err);
+				exit(1);
+			}
+			config->tls = app->tls;
+		}
 		if (str_starts(*arg, "unix="))
 			config->unix_path = *arg + 5;
 		if (str_equal(*arg, "tls")) {
