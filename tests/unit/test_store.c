@@ -280,6 +280,53 @@ START_TEST(searches_filter)
 	ck_assert_uint_eq(search_count(store, (struct store_filter){ .verdict = &failed }), 0);
 	ck_assert_uint_eq(
 		search_count(store, (struct store_filter){ .from_ms = 1005, .to_ms = 1010 }), 15);
+	ck_assert_uint_eq(search_count(store,
+				  (struct store_filter){
+					  .from_ms = 1005, .to_ms = 1010, .dataset = &hundred }),
+		15);
+	ck_assert_uint_eq(search_count(store, (struct store_filter){ .from_ms = 1005,
+						      .to_ms = 1010,
+						      .tool = "python3",
+						      .status = "exited" }),
+		11);
+	ck_assert_uint_eq(
+		search_count(store, (struct store_filter){ .tool = "bash", .sandbox = &two }), 2);
+	struct err err;
+	struct store_certificate twice = certificate_of(70); /* the same data under two names */
+	twice.datasets[1] = twice.datasets[0] = none;
+	(void)strcpy(twice.tools[1], "python3");
+	(void)strcpy(twice.tools[0], "python3");
+	twice.tool_count = 2;
+	ck_assert_ok(store_certificate_put(store, &twice, view_string("e"), "", &err), err);
+	ck_assert_uint_eq(search_count(store, (struct store_filter){ .dataset = &none }), 1);
+	ck_assert_uint_eq(search_count(store, (struct store_filter){ .tool = "python3" }), 46);
+	store_close(store);
+}
+END_TEST
+
+START_TEST(every_combination_of_conditions_runs)
+{
+	struct err err;
+	struct store *store = open_store();
+	struct store_digest digest = digest_of(1);
+	enum store_verdict verdict = STORE_SIMULATED;
+	put(store, 1);
+	for (unsigned bits = 0; bits < 1024; bits++) {
+		struct store_page page = {};
+		struct store_filter filter = { .dataset = bits & 1 ? &digest : NULL,
+			.sandbox = bits & 2 ? &digest : NULL,
+			.result = bits & 4 ? &digest : NULL,
+			.from_ms = bits & 8 ? 1 : 0,
+			.to_ms = bits & 16 ? 99999 : 0,
+			.status = bits & 32 ? "exited" : NULL,
+			.verdict = bits & 64 ? &verdict : NULL,
+			.tool = bits & 128 ? "python3" : NULL,
+			.principal = bits & 256 ? "alice" : NULL,
+			.cursor = bits & 512 ? "00000000000fffff0000000000000001" : NULL };
+		ck_assert_ok(store_certificate_search(store, &filter, &page, &err), err);
+		ck_assert_uint_eq(page.count, bits & 4 ? 0 : 1); /* 1 is odd: no result */
+		store_page_done(&page);
+	}
 	store_close(store);
 }
 END_TEST
@@ -496,7 +543,7 @@ int main(void)
 {
 	const TTest *const tests[] = { jobs_live, inputs_have_a_limit,
 		unfinished_jobs_are_found_and_old_ones_forgotten, certificates_round_trip,
-		certificates_have_limits, searches_filter,
+		certificates_have_limits, searches_filter, every_combination_of_conditions_runs,
 		pages_neither_skip_nor_repeat_while_rows_are_added, searches_refuse_nonsense,
 		puts_survive_a_kill, a_full_disk_is_unavailable_and_passes,
 		damaged_files_are_refused, foreign_and_newer_files_are_refused, files_are_private,

@@ -43,14 +43,21 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 		"updated_ms < ?1 ORDER BY updated_ms LIMIT 1000)",
 	[STATEMENT_CERTIFICATE_INSERT] =
 		"INSERT INTO certificate (id, job_id, principal, status, verdict, created_ms, "
-		"statement_sha256, sandbox_sha256, inputs_sha256, claim_sha256, result_sha256, "
-		"envelope) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+		"statement_sha256, sandbox_sha256, inputs_sha256, claim_sha256, result_sha256) "
+		"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+	[STATEMENT_ENVELOPE_INSERT] =
+		"INSERT INTO certificate_envelope (seq, envelope) VALUES (?1, ?2)",
 	[STATEMENT_DATASET_INSERT] =
-		"INSERT INTO certificate_dataset (seq, position, sha256) VALUES (?1, ?2, ?3)",
+		"INSERT INTO certificate_dataset (seq, position, sha256, created_ms, is_first) "
+		"VALUES (?1, ?2, ?3, ?4, NOT EXISTS (SELECT 1 FROM certificate_dataset "
+		"WHERE seq = ?1 AND sha256 = ?3))",
 	[STATEMENT_TOOL_INSERT] =
-		"INSERT INTO certificate_tool (seq, position, name) VALUES (?1, ?2, ?3)",
-	[STATEMENT_CERTIFICATE_GET] = "SELECT " CERTIFICATE_COLUMNS
-				      ", c.envelope FROM certificate c WHERE c.id = ?1",
+		"INSERT INTO certificate_tool (seq, position, name, created_ms, is_first) "
+		"VALUES (?1, ?2, ?3, ?4, NOT EXISTS (SELECT 1 FROM certificate_tool "
+		"WHERE seq = ?1 AND name = ?3))",
+	[STATEMENT_CERTIFICATE_GET] =
+		"SELECT " CERTIFICATE_COLUMNS ", e.envelope FROM certificate c "
+		"JOIN certificate_envelope e ON e.seq = c.seq WHERE c.id = ?1",
 	[STATEMENT_DATASETS_GET] =
 		"SELECT sha256 FROM certificate_dataset WHERE seq = ?1 ORDER BY position",
 	[STATEMENT_TOOLS_GET] =
@@ -74,6 +81,7 @@ static const struct {
 	{ SQLITE_CORRUPT, E_INTEGRITY, "restore a backup, or move the file away to begin anew" },
 	{ SQLITE_NOTADB, E_INTEGRITY, "restore a backup, or move the file away to begin anew" },
 	{ SQLITE_TOOBIG, E_LIMIT, "the value is too long" },
+	{ SQLITE_INTERRUPT, E_LIMIT, "the search passes too many certificates; restrict it more" },
 	{ SQLITE_CONSTRAINT, E_CONFLICT, "it exists already, or refers to what does not exist" },
 };
 

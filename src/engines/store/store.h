@@ -135,7 +135,10 @@ struct store_page {
 };
 void store_page_done(struct store_page *page);
 
-/* E_INVALID: a cursor we did not make; E_LIMIT: limit too large. Release with store_page_done. */
+/*
+ * E_INVALID: a cursor we did not make; E_LIMIT: limit too large, or (in a store of millions) a
+ * combination of conditions that passes too many certificates. Release with store_page_done.
+ */
 int store_certificate_search(struct store *store, const struct store_filter *filter,
 	struct store_page *ret_page, struct err *err) MUST_CHECK;
 

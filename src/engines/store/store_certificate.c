@@ -36,8 +36,8 @@ static int check_put(
 	return 0;
 }
 
-static int insert_certificate(struct store *store, const struct store_certificate *certificate,
-	struct view envelope, struct err *err)
+static int insert_certificate(
+	struct store *store, const struct store_certificate *certificate, struct err *err)
 {
 	sqlite3_stmt *insert = store->statements[STATEMENT_CERTIFICATE_INSERT];
 	store_bind_text(insert, 1, certificate->id);
@@ -52,27 +52,37 @@ static int insert_certificate(struct store *store, const struct store_certificat
 	store_bind_digest(insert, 10, &certificate->claim);
 	if (certificate->has_result)
 		store_bind_digest(insert, 11, &certificate->result);
-	(void)sqlite3_bind_blob64(insert, 12, envelope.data ? envelope.data : (const void *)"",
-		envelope.size, SQLITE_STATIC);
 	return store_run(store, insert, "inserting a certificate", err);
 }
 
-static int insert_parts(
-	struct store *store, const struct store_certificate *certificate, struct err *err)
+static int insert_envelope(struct store *store, int64_t seq, struct view envelope, struct err *err)
+{
+	sqlite3_stmt *insert = store->statements[STATEMENT_ENVELOPE_INSERT];
+	const void *bytes = envelope.data ? envelope.data : (const void *)"";
+	(void)sqlite3_bind_int64(insert, 1, seq);
+	(void)sqlite3_bind_blob64(insert, 2, bytes, envelope.size, SQLITE_STATIC);
+	return store_run(store, insert, "inserting an envelope", err);
+}
+
+static int insert_parts(struct store *store, const struct store_certificate *certificate,
+	struct view envelope, struct err *err)
 {
 	int64_t seq = sqlite3_last_insert_rowid(store->db);
 	sqlite3_stmt *dataset = store->statements[STATEMENT_DATASET_INSERT];
 	sqlite3_stmt *tool = store->statements[STATEMENT_TOOL_INSERT];
+	TRY(insert_envelope(store, seq, envelope, err));
 	for (size_t i = 0; i < certificate->dataset_count; i++) {
 		(void)sqlite3_bind_int64(dataset, 1, seq);
 		(void)sqlite3_bind_int64(dataset, 2, (int64_t)i);
 		store_bind_digest(dataset, 3, &certificate->datasets[i]);
+		store_bind_time(dataset, 4, certificate->created_ms);
 		TRY(store_run(store, dataset, "inserting a dataset digest", err));
 	}
 	for (size_t i = 0; i < certificate->tool_count; i++) {
 		(void)sqlite3_bind_int64(tool, 1, seq);
 		(void)sqlite3_bind_int64(tool, 2, (int64_t)i);
 		store_bind_text(tool, 3, certificate->tools[i]);
+		store_bind_time(tool, 4, certificate->created_ms);
 		TRY(store_run(store, tool, "inserting a tool", err));
 	}
 	return 0;
@@ -100,9 +110,9 @@ static int put_in_transaction(struct store *store, const struct store_certificat
 	struct view envelope, const char *job_state, struct err *err)
 {
 	TRY(store_run(store, store->statements[STATEMENT_BEGIN], "beginning", err));
-	int status = insert_certificate(store, certificate, envelope, err);
+	int status = insert_certificate(store, certificate, err);
 	if (status == 0)
-		status = insert_parts(store, certificate, err);
+		status = insert_parts(store, certificate, envelope, err);
 	if (status == 0)
 		status = finish_job(store, certificate, job_state, err);
 	if (status == 0)

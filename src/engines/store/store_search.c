@@ -12,21 +12,58 @@
 #define LIMIT_DEFAULT 20
 #define CURSOR_BYTES 16
 
+/*
+ * Where a search walks: the index of the most selective condition, in the order of the answer, so
+ * that a page costs what it shows and nothing is sorted.
+ */
+enum driver { DRIVER_DATASET, DRIVER_TOOL, DRIVER_CERTIFICATE, DRIVER_COUNT };
+
+#define SELECT_FROM "SELECT " CERTIFICATE_COLUMNS " FROM "
+#define ORDER_OF(table) " ORDER BY " table ".created_ms DESC, " table ".seq DESC LIMIT ?12"
+
+static const struct {
+	const char *select, *order;
+} driver_texts[DRIVER_COUNT] = {
+	[DRIVER_DATASET] = { SELECT_FROM
+		"certificate_dataset d CROSS JOIN certificate c ON c.seq = d.seq",
+		ORDER_OF("d") },
+	[DRIVER_TOOL] = { SELECT_FROM
+		"certificate_tool t CROSS JOIN certificate c ON c.seq = t.seq",
+		ORDER_OF("t") },
+	[DRIVER_CERTIFICATE] = { SELECT_FROM "certificate c", ORDER_OF("c") },
+};
+
+/* The likelihoods keep the planner from preferring these fields to a digest. */
+#define TIMES_OF(table)                                                                          \
+	[CONDITION_FROM] = table ".created_ms >= ?4", [CONDITION_TO] = table ".created_ms < ?5", \
+	[CONDITION_CURSOR] = "(" table ".created_ms, " table ".seq) < (?10, ?11)"
+#define FIELDS                                                   \
+	[CONDITION_SANDBOX] = "c.sandbox_sha256 = ?2",           \
+	[CONDITION_RESULT] = "c.result_sha256 = ?3",             \
+	[CONDITION_STATUS] = "likelihood(c.status = ?6, 0.5)",   \
+	[CONDITION_VERDICT] = "likelihood(c.verdict = ?7, 0.9)", \
+	[CONDITION_PRINCIPAL] = "likelihood(c.principal = ?9, 0.5)"
+#define HAS_TOOL                                                             \
+	[CONDITION_TOOL] = "EXISTS (SELECT 1 FROM certificate_tool t WHERE " \
+			   "t.seq = c.seq AND t.name = ?8)"
+
 /* Parameters ?1 to ?10 as enum store_condition plus one; the cursor uses ?10 and ?11. */
-static const char *const condition_texts[CONDITION_COUNT] = {
-	[CONDITION_DATASET] = "c.seq IN (SELECT seq FROM certificate_dataset WHERE sha256 = ?1)",
-	[CONDITION_SANDBOX] = "c.sandbox_sha256 = ?2",
-	[CONDITION_RESULT] = "c.result_sha256 = ?3",
-	[CONDITION_FROM] = "c.created_ms >= ?4",
-	[CONDITION_TO] = "c.created_ms < ?5",
-	[CONDITION_STATUS] = "c.status = ?6",
-	[CONDITION_VERDICT] = "c.verdict = ?7",
-	[CONDITION_TOOL] = "c.seq IN (SELECT seq FROM certificate_tool WHERE name = ?8)",
-	[CONDITION_PRINCIPAL] = "c.principal = ?9",
-	[CONDITION_CURSOR] = "(c.created_ms, c.seq) < (?10, ?11)",
+static const char *const condition_texts[DRIVER_COUNT][CONDITION_COUNT] = {
+	[DRIVER_DATASET] = { [CONDITION_DATASET] = "d.is_first = 1 AND d.sha256 = ?1",
+		TIMES_OF("d"),
+		FIELDS,
+		HAS_TOOL },
+	[DRIVER_TOOL] = { [CONDITION_TOOL] = "t.is_first = 1 AND t.name = ?8",
+		TIMES_OF("t"),
+		FIELDS },
+	[DRIVER_CERTIFICATE] = { TIMES_OF("c"), FIELDS, HAS_TOOL },
 };
 #define PARAMETER_CURSOR_SEQ 11
 #define PARAMETER_LIMIT 12
+
+/* A search blocks the event loop: steps of SQLite's machine until it is broken off, ~0.2 s. */
+#define STEPS_PER_CALL 100000
+#define CALLS_MAX 100
 
 struct cursor {
 	uint64_t created_ms, seq;
@@ -81,22 +118,38 @@ static unsigned conditions_of(const struct store_filter *filter)
 	return conditions;
 }
 
+/* Digests select few certificates, a tool few or many; the other fields have indexes in c. */
+static enum driver driver_of(unsigned conditions)
+{
+	const unsigned digests = 1U << CONDITION_SANDBOX | 1U << CONDITION_RESULT;
+	if (conditions & 1U << CONDITION_DATASET)
+		return DRIVER_DATASET;
+	if ((conditions & 1U << CONDITION_TOOL) && !(conditions & digests))
+		return DRIVER_TOOL;
+	return DRIVER_CERTIFICATE;
+}
+
+static int count_call(void *calls)
+{
+	return ++*(int *)calls > CALLS_MAX;
+}
+
 static int search_statement(
 	struct store *store, unsigned conditions, sqlite3_stmt **ret_statement, struct err *err)
 {
 	auto_done(buf) sql = {};
 	const char *joint = " WHERE ";
+	enum driver driver = driver_of(conditions);
 	if (!store->searches[conditions]) {
-		TRY(buf_append_string(
-			&sql, "SELECT " CERTIFICATE_COLUMNS " FROM certificate c", err));
+		TRY(buf_append_string(&sql, driver_texts[driver].select, err));
 		for (unsigned i = 0; i < CONDITION_COUNT; i++) {
 			if (!(conditions & (1U << i)))
 				continue;
-			TRY(buf_append_format(&sql, err, "%s%s", joint, condition_texts[i]));
+			TRY(buf_append_format(
+				&sql, err, "%s%s", joint, condition_texts[driver][i]));
 			joint = " AND ";
 		}
-		TRY(buf_append_string(
-			&sql, " ORDER BY c.created_ms DESC, c.seq DESC LIMIT ?12", err));
+		TRY(buf_append_string(&sql, driver_texts[driver].order, err));
 		TRY(store_prepare(store, buf_string(&sql), &store->searches[conditions], err));
 	}
 	*ret_statement = store->searches[conditions];
@@ -154,7 +207,10 @@ int store_certificate_search(struct store *store, const struct store_filter *fil
 	store_bind_time(search, PARAMETER_CURSOR_SEQ, cursor.seq);
 	(void)sqlite3_bind_int64(search, PARAMETER_LIMIT, (int64_t)limit + 1);
 	struct store_page page = { .certificates = mem_alloc(limit, sizeof(*page.certificates)) };
+	int calls = 0;
+	sqlite3_progress_handler(store->db, STEPS_PER_CALL, count_call, &calls);
 	int status = read_page(store, search, limit, &page, err);
+	sqlite3_progress_handler(store->db, 0, NULL, NULL);
 	store_reset(search);
 	if (status < 0) {
 		store_page_done(&page);
