@@ -452,7 +452,8 @@ def leftovers():
     """Mounts and cgroups that only we make."""
     mounts = [line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
               if " cupel " in line or "cupel-test-" in line]
-    groups = [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("*/cupel*/*") if path.is_dir()]
+    groups = [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("*/cupel*/s*")
+              if path.is_dir() and not svc.is_alive(int(path.name[1:]))]
     return mounts + groups
 
 
@@ -552,15 +553,16 @@ def test_nothing_of_the_dataset_stays(cupel):
     canary = os.urandom(24).hex().encode()
     encoded = [base64.b64encode(b"\0" * pad + canary)[4:-4] for pad in (0, 1, 2)]
     needles = {canary, *encoded}
-    request = script("import time\ndata = open('/data/dataset.txt').read()\ntime.sleep(2)\nprint(len(data))",
+    request = script("import time\ndata = open('/data/dataset.txt').read()\ntime.sleep(3)\nprint(len(data))",
                      data=canary * 200)
     result = []
     thread = threading.Thread(target=lambda: result.append(cupel.execute(request)))
     thread.start()
     time.sleep(1.2)
     alive = set()
-    for pid in svc.our_processes():
-        for child in [pid, *svc.children_of(pid)]:
+    supervisors = [p for p, n in svc.our_processes().items() if n == "cupel-sandbox"]
+    for pid in supervisors:
+        for child in svc.children_of(pid):
             alive |= scan_memory(child, needles)
     assert canary in alive, "positive control: the payload holds the dataset while it runs"
     thread.join()

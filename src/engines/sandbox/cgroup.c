@@ -339,22 +339,22 @@ bool cgroup_remove(struct cgroup *group)
 	return all_gone;
 }
 
-/* "s123" belongs to a supervisor that lives when process 123 is one. */
+/* "s123" belongs to a supervisor that lives when process 123 is one and no zombie. */
 static bool is_stale(const char *name)
 {
 	char path[PATH_BYTES];
-	char comm[32] = "";
+	char stat[128] = "";
 	uint64_t pid;
 	struct err ignored;
 	if (name[0] != 's' || str_parse_u64(name + 1, 1, 1u << 30, &pid, &ignored) < 0)
 		return false;
-	if (str_format(path, sizeof(path), &ignored, "/proc/%llu/comm", (unsigned long long)pid) <
+	if (str_format(path, sizeof(path), &ignored, "/proc/%llu/stat", (unsigned long long)pid) <
 		0)
 		return false;
 	auto_close fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, comm, sizeof(comm) - 1) <= 0)
+	if (fd < 0 || read(fd, stat, sizeof(stat) - 1) <= 0)
 		return true;
-	return !str_starts(comm, "cupel-sandbox");
+	return !strstr(stat, " (cupel-sandbox) ") || strstr(stat, ") Z ");
 }
 
 uint32_t cgroup_sweep(void)
