@@ -153,10 +153,29 @@ def test_collateral_and_measurement_in_c(maker, statement):
     given["as_of"] += datetime.timedelta(days=3650 * 3)
     assert maker.ask_c(maker.sign(statement), given)["verdict"] == "failed"
     given["as_of"] -= datetime.timedelta(days=3650 * 3)
-    (maker.directory / "collateral" / "pck_crl.der").write_bytes(b"")
+    crl = maker.directory / "collateral" / "pck_crl.der"
+    kept = crl.read_bytes()
+    crl.write_bytes(b"")
     ours = maker.ask_c(maker.sign(statement), given)
+    crl.write_bytes(kept)
     found = {check["name"]: check["result"] for check in ours["checks"]}
     assert (found["quote"], found["tcb"], ours["verdict"]) == ("pass", "fail", "failed")
+
+
+def test_hardware_verdict_needs_everything(maker, statement):
+    """With the root taken for a maker's: hardware, but only with collateral."""
+    hardware = changed(statement, ["predicateType"], "https://cupel.dev/execution/v1")
+    hardware["predicate"]["evidence"]["tee"]["assurance"] = "hardware"
+    envelope = maker.sign(hardware)
+    given = {"roots": [maker.root], "issuer": None, "as_of": datetime.datetime.utcnow(),
+             "hardware": True, "collateral": True}
+    assert maker.ask_c(envelope, given)["verdict"] == "hardware"
+    assert maker.ask_c(envelope, given | {"collateral": False})["verdict"] == "simulated"
+    assert maker.ask_c(envelope, given | {"hardware": False})["verdict"] == "failed"
+    assert maker.ask_c(maker.sign(statement), given)["verdict"] == "failed"
+    assert maker.ask_c(envelope, given | {"roots": []})["verdict"] == "failed"
+    short = (test_golden.TRACE_EVENTS, b"short")
+    assert maker.ask_c(envelope, given | {"trace": short})["checks"][10]["result"] == "fail"
 
 
 def test_id_is_that_of_the_golden_example():

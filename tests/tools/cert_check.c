@@ -118,14 +118,25 @@ static void verify(const struct options *options, struct cert_verification *ret_
 		ret_verification);
 }
 
+static void options_done(struct options *options)
+{
+	struct buf *const bufs[] = { &options->envelope, &options->root, &options->issuer,
+		&options->result, &options->events, &options->seed, &options->measurement };
+	for (size_t i = 0; i < ARRAY_SIZE(bufs); i++)
+		buf_done(bufs[i]);
+	for (size_t i = 0; i < COLLATERAL_FILES; i++)
+		buf_done(&options->collateral[i]);
+}
+
 int main(int argc, char **argv)
 {
 	struct err err;
-	struct options options = {};
+	auto_done(options) options = {};
 	struct cert_verification verification;
 	auto_done(buf) text = {};
 	if (argc < 2)
 		return 2;
+	json_setup();
 	options.envelope = read_file(argv[1]);
 	for (int i = 2; i < argc; i++)
 		read_option(&options, argv[i], strchr(argv[i], '=') + 1);
@@ -133,5 +144,5 @@ int main(int argc, char **argv)
 	auto_json *report = cert_verification_json(&verification);
 	if (json_encode(report, &text, &err) < 0)
 		return 2;
-	return puts(buf_string(&text)) < 0 ? 2 : 0; /* the kernel takes the rest of the memory */
+	return puts(buf_string(&text)) < 0 ? 2 : 0;
 }

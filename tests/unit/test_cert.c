@@ -15,6 +15,7 @@
 #include "rules/cert/statement.h"
 #include "rules/cert/trace.h"
 #include "rules/cert/tree.h"
+#include "rules/cert/verify.h"
 
 enum { TREE_TEST_MAX = 70, PROOF_TEST_MAX = 40, FILE_MAX = 1 << 20 };
 
@@ -636,10 +637,38 @@ START_TEST(largest_request_has_a_certificate)
 }
 END_TEST
 
+/* Whole certificates: tests/integration/test_verifier.py, with both verifiers. */
+START_TEST(verification_is_total_and_named)
+{
+	static const char *const envelopes[] = { "", "{}", "[]", "null", "\xff" };
+	for (size_t i = 0; i < ARRAY_SIZE(envelopes); i++) {
+		struct cert_verification found;
+		struct cert_verify_input input = { .envelope = view_string(envelopes[i]) };
+		cert_verify(&input, &found);
+		ck_assert_int_eq(found.verdict, CERT_VERDICT_FAILED);
+		ck_assert_int_eq(found.checks[CERT_CHECK_ENVELOPE].result, CERT_FAIL);
+		for (int check = CERT_CHECK_STATEMENT; check < CERT_CHECK_COUNT; check++)
+			ck_assert_int_eq(found.checks[check].result, CERT_NOT_CHECKED);
+		ck_assert_str_eq(
+			found.checks[CERT_CHECK_STATEMENT].detail, "an earlier check failed");
+		ck_assert_str_eq(
+			found.checks[CERT_CHECK_ISSUER].detail, "no service key was given");
+		auto_json *report = cert_verification_json(&found);
+		ck_assert_int_eq(json_kind(json_get(report, "certificate_id")), JSON_KIND_NULL);
+		ck_assert_str_eq(text_at(report, "verdict"), "failed");
+	}
+	ck_assert_str_eq(cert_check_name(CERT_CHECK_QUOTE), "quote");
+	ck_assert_ptr_nonnull(strstr(cert_check_meaning(CERT_CHECK_RESULT), "the result you hold"));
+	ck_assert_str_eq(cert_result_name(CERT_NOT_CHECKED), "not-checked");
+	ck_assert_str_eq(cert_verdict_name(CERT_VERDICT_HARDWARE), "hardware");
+}
+END_TEST
+
 UNIT_MAIN("cert", tree_reference_vectors, compact_range_is_the_definition,
 	inclusion_proofs_hold_and_break, salts_are_those_of_the_specification,
 	trace_counts_and_discloses, trace_is_never_silently_incomplete,
 	lost_events_make_a_trace_incomplete, trace_shows_the_first_events,
 	refused_events_change_nothing, golden_example_is_byte_for_byte, golden_trace,
 	ids_have_one_form, dataset_digests, what_is_not_canonical_is_refused,
-	outcome_without_exit_code, statement_size_is_limited, largest_request_has_a_certificate)
+	outcome_without_exit_code, statement_size_is_limited, largest_request_has_a_certificate,
+	verification_is_total_and_named)
