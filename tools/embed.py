@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""embed.py FILE HEADER NAME: a file as a C array `NAME` and its length `NAME_len`."""
+"""embed.py FILE HEADER NAME: a file as a C array `NAME`, its length `NAME_len`; a NUL follows."""
 import sys
 
 source, target, name = sys.argv[1:]
@@ -9,4 +9,4 @@ with open(target, "w") as out:
     out.write(f"static const unsigned char {name}[] = {{\n")
     for at in range(0, len(data), 16):
         out.write("\t" + " ".join(f"{byte}," for byte in data[at:at + 16]) + "\n")
-    out.write(f"}};\nstatic const unsigned {name}_len = {len(data)};\n")
+    out.write(f"\t0,\n}};\nstatic const unsigned {name}_len __attribute__((unused)) = {len(data)};\n")

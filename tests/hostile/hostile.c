@@ -465,10 +465,35 @@ static int do_no_stdout(char **argv)
 	return (int)number(argv, 2);
 }
 
+/* The other side of SANDBOX_TIER_PARKED: prints its job line by line, exits with its last word. */
+static int do_park(char **argv)
+{
+	char job[CHUNK];
+	size_t size = 0;
+	ssize_t got;
+	char code = 0;
+	(void)argv;
+	if (write(65, "R", 1) != 1)
+		return 1;
+	while ((got = read(64, job + size, sizeof(job) - size)) > 0)
+		size += (size_t)got;
+	for (size_t i = 0; i < size; i += strlen(job + i) + 1) {
+		puts(job + i);
+		if (job[i] >= '0' && job[i] <= '9')
+			code = (char)atoi(job + i);
+	}
+	fflush(stdout);
+	if (write(65, &code, 1) != 1)
+		return 1;
+	for (;;)
+		pause();
+}
+
 static const struct {
 	const char *name;
 	int (*run)(char **argv);
 } verbs[] = {
+	{ "park", do_park },
 	{ "exit", do_exit },
 	{ "echo", do_echo },
 	{ "env", do_env },

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -39,6 +40,7 @@ void build_empty(struct slot *slot, int control)
 	slot->cgroup = CGROUP_NONE;
 	slot->lifeline[0] = slot->lifeline[1] = -1;
 	slot->init_pidfd = slot->userns = slot->ruleset = -1;
+	slot->job[0] = slot->job[1] = slot->note[0] = slot->note[1] = -1;
 	slot->in = slot->out = slot->error = no_copy;
 	slot->result.exit_code = -1;
 }
@@ -50,6 +52,8 @@ int build_host(struct slot *slot, int *ret_signals, struct err *err)
 	(void)sigfillset(&all);
 	(void)sigemptyset(&child);
 	(void)sigaddset(&child, SIGCHLD);
+	(void)sigaddset(&child, SIGINT);
+	(void)sigaddset(&child, SIGTERM);
 	(void)umask(0);
 	/* No groups of the caller's for the payload; nobody looks into this process. */
 	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0 || setgroups(0, NULL) < 0 ||
@@ -74,6 +78,41 @@ static int place_files(struct slot *slot, const int *fds, size_t count, struct e
 			*members[i] = fds[next++];
 	if (next != count || (unsigned)__builtin_popcount(slot->parsed.file_mask) != count)
 		return err_set(err, E_INTEGRITY, "descriptors do not match the plan");
+	return 0;
+}
+
+/* The caller's ends of the streams. No input is an empty one: its pipe is closed at once. */
+static void connect_stdio(struct slot *slot)
+{
+	uint64_t cap = slot->parsed.plan.limits.output_bytes;
+	struct sandbox_files *files = &slot->files;
+	copy_open(&slot->in, slot->host_proc, take_fd(&files->stdin_fd), slot->in.to, UINT64_MAX);
+	copy_open(&slot->out, slot->host_proc, slot->out.from, take_fd(&files->stdout_fd), cap);
+	copy_open(&slot->error, slot->host_proc, slot->error.from, take_fd(&files->stderr_fd), cap);
+	if (slot->in.from < 0)
+		fd_close(&slot->in.to);
+}
+
+/* One plan message; its text must live as long as the slot. */
+static int receive_plan(struct slot *slot, enum wire_kind *ret_kind, struct err *err)
+{
+	uint8_t *message = mem_alloc(1, WIRE_MESSAGE_MAX); /* lives as long as the process */
+	struct wire_head head;
+	int fds[FD_PASS_MAX];
+	size_t count;
+	ssize_t size;
+	TRY(fd_receive(slot->control, message, WIRE_MESSAGE_MAX, 0, &size, fds, &count, err));
+	if (size <= 0)
+		return err_set(err, E_UNAVAILABLE, "the caller went away before its plan");
+	TRY(wire_decode_plan(view_of(message, (size_t)size), &slot->parsed, err));
+	TRY(place_files(slot, fds, count, err));
+	memcpy(&head, message, sizeof(head));
+	*ret_kind = (enum wire_kind)head.kind;
+	return sandbox_plan_check(&slot->parsed.plan, err);
+}
+
+static int check_root(const struct slot *slot, struct err *err)
+{
 	if (slot->files.root_fd < 0)
 		return err_set(err, E_INVALID, "root_fd: expected an image directory, got none");
 	return 0;
@@ -81,21 +120,81 @@ static int place_files(struct slot *slot, const int *fds, size_t count, struct e
 
 int build_receive(struct slot *slot, struct err *err)
 {
-	uint8_t *message = mem_alloc(1, WIRE_MESSAGE_MAX); /* lives as long as the process */
-	int fds[FD_PASS_MAX];
-	size_t count;
-	ssize_t size;
-	TRY(fd_receive(slot->control, message, WIRE_MESSAGE_MAX, 0, &size, fds, &count, err));
-	if (size <= 0)
-		return err_set(err, E_UNAVAILABLE, "the caller went away before its plan");
-	int status = wire_decode_plan(view_of(message, (size_t)size), &slot->parsed, err);
-	if (status == 0)
-		status = place_files(slot, fds, count, err);
-	if (status == 0)
-		status = sandbox_plan_check(&slot->parsed.plan, err);
-	slot->config.tier = SANDBOX_TIER_COLD;
+	enum wire_kind kind;
+	TRY(receive_plan(slot, &kind, err));
+	slot->config.is_prepared = kind == WIRE_PREPARE;
+	slot->config.tier = slot->config.is_prepared ? slot->parsed.tier : SANDBOX_TIER_COLD;
+	slot->config.is_parked = slot->config.tier == SANDBOX_TIER_PARKED;
 	slot->config.allow_exec_in_work = slot->parsed.plan.allow_exec_in_work;
-	return status;
+	return check_root(slot, err);
+}
+
+int build_take(struct slot *slot, const struct sandbox_plan *plan,
+	const struct sandbox_files *files, struct err *err)
+{
+	TRY(sandbox_plan_check(plan, err));
+	slot->parsed.plan = *plan;
+	slot->parsed.plan.cwd = plan->cwd ? plan->cwd : "/work";
+	slot->parsed.plan.hostname = plan->hostname ? plan->hostname : "sandbox";
+	slot->files = *files;
+	slot->config.tier = SANDBOX_TIER_COLD;
+	slot->config.allow_exec_in_work = plan->allow_exec_in_work;
+	return check_root(slot, err);
+}
+
+/* What a built sandbox has fixed. */
+static const char *fixed_difference(const struct sandbox_plan *a, const struct sandbox_plan *b)
+{
+	const struct {
+		const char *name;
+		bool is_equal;
+	} rows[] = {
+		{ "memory limit", a->limits.memory_bytes == b->limits.memory_bytes },
+		{ "disk limit", a->limits.disk_bytes == b->limits.disk_bytes },
+		{ "disk files limit", a->limits.disk_files == b->limits.disk_files },
+		{ "task limit", a->limits.tasks == b->limits.tasks },
+		{ "process limit", a->limits.processes == b->limits.processes },
+		{ "host name", str_equal(a->hostname, b->hostname) },
+		{ "trace", a->trace == b->trace },
+		{ "layers", a->may_lack == b->may_lack },
+		{ "exec permission", a->allow_exec_in_work == b->allow_exec_in_work },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (!rows[i].is_equal)
+			return rows[i].name;
+	return NULL;
+}
+
+static int set_file_limit(const struct slot *slot, struct err *err)
+{
+	uint64_t bytes = slot->parsed.plan.limits.file_bytes;
+	struct rlimit limit = { bytes, bytes };
+	if (prlimit(slot->payload_pid, RLIMIT_FSIZE, &limit, NULL) < 0)
+		return err_sys(err, E_UNAVAILABLE, "setting the file size limit");
+	return 0;
+}
+
+int build_adopt(struct slot *slot, struct err *err)
+{
+	enum wire_kind kind;
+	const char *step = "";
+	struct sandbox_plan prepared = slot->parsed.plan;
+	TRY(receive_plan(slot, &kind, err));
+	const char *difference = fixed_difference(&prepared, &slot->parsed.plan);
+	if (kind != WIRE_PLAN || difference)
+		return err_set(err, E_CONFLICT, "this sandbox was prepared for another %s",
+			difference ? difference : "message");
+	if (prepared.limits.file_bytes < slot->parsed.plan.limits.file_bytes)
+		return err_set(err, E_CONFLICT, "this sandbox was prepared for smaller files");
+	if (prepared.limits.file_bytes != slot->parsed.plan.limits.file_bytes)
+		TRY(set_file_limit(slot, err));
+	long status = slot_mount_inputs(slot, &step);
+	if (status < 0) {
+		errno = (int)-status;
+		return err_sys(err, E_UNAVAILABLE, "mounting %s", step);
+	}
+	connect_stdio(slot);
+	return 0;
 }
 
 /* Stacks of the borrowed-memory tasks; never freed, the supervisor lives for one run. */
@@ -190,31 +289,26 @@ static int set_nonblocking(int fd, struct err *err)
 	return 0;
 }
 
-/*
- * The payload is born with our descriptor table: its 0, 1 and 2 are ours at that moment.
- * No input is an empty one, for which the pipe's writing end is closed at once.
- */
+/* The payload is born with our descriptor table: its 0, 1 and 2 are ours at that moment. */
 static int make_stdio(struct slot *slot, struct err *err)
 {
 	int in[2], out[2], error[2];
-	uint64_t cap = slot->parsed.plan.limits.output_bytes;
 	TRY(make_pipe(in, err));
 	TRY(make_pipe(out, err));
 	TRY(make_pipe(error, err));
 	if (dup3(in[0], STDIN_FILENO, 0) < 0 || dup3(out[1], STDOUT_FILENO, 0) < 0 ||
 		dup3(error[1], STDERR_FILENO, 0) < 0)
 		return err_sys(err, E_UNAVAILABLE, "dup3");
+	slot->has_stdio = true;
 	fd_close(&in[0]);
 	fd_close(&out[1]);
 	fd_close(&error[1]);
 	TRY(set_nonblocking(in[1], err));
 	TRY(set_nonblocking(out[0], err));
 	TRY(set_nonblocking(error[0], err));
-	copy_open(&slot->in, slot->host_proc, take_fd(&slot->files.stdin_fd), in[1], UINT64_MAX);
-	copy_open(&slot->out, slot->host_proc, out[0], take_fd(&slot->files.stdout_fd), cap);
-	copy_open(&slot->error, slot->host_proc, error[0], take_fd(&slot->files.stderr_fd), cap);
-	if (slot->in.from < 0)
-		fd_close(&slot->in.to);
+	slot->in.to = in[1];
+	slot->out.from = out[0];
+	slot->error.from = error[0];
 	return 0;
 }
 
@@ -279,6 +373,12 @@ int build_sandbox(struct slot *slot, struct err *err)
 	TRY(enter_namespaces(slot, err));
 	TRY(slot_landlock_prepare(slot, err));
 	TRY(make_stdio(slot, err));
+	if (!slot->config.is_prepared)
+		connect_stdio(slot);
+	if (slot->config.is_parked) {
+		TRY(make_pipe(slot->job, err));
+		TRY(make_pipe(slot->note, err));
+	}
 	TRY(start_payload(slot, err));
 	note_enforced(slot);
 	return 0;
@@ -324,7 +424,11 @@ void build_undo(struct slot *slot)
 	copy_close(&slot->in);
 	copy_close(&slot->out);
 	copy_close(&slot->error);
-	for (int fd = 0; fd < STDIO_COUNT; fd++)
+	for (int end = 0; end < 2; end++) {
+		fd_close(&slot->job[end]);
+		fd_close(&slot->note[end]);
+	}
+	for (int fd = 0; slot->has_stdio && fd < STDIO_COUNT; fd++)
 		(void)close(fd);
 	fd_close(&slot->files.root_fd);
 	fd_close(&slot->files.mask_fd);

@@ -9,8 +9,15 @@ void build_empty(struct slot *slot, int control);
 /* Open what of the host is needed later; ret_signals wakes at SIGCHLD. */
 int build_host(struct slot *slot, int *ret_signals, struct err *err) MUST_CHECK;
 
-/* Wait for the plan and its descriptors. */
+/* Wait for the first message: a plan to run, or one to prepare for. */
 int build_receive(struct slot *slot, struct err *err) MUST_CHECK;
+
+/* Take the plan a prepared slot was waiting for. E_CONFLICT when it was prepared for another. */
+int build_adopt(struct slot *slot, struct err *err) MUST_CHECK;
+
+/* Without a caller at the other end: borrow plan and files. */
+int build_take(struct slot *slot, const struct sandbox_plan *plan,
+	const struct sandbox_files *files, struct err *err) MUST_CHECK;
 
 /* All of it, up to a payload that waits for slot->payload_go. */
 int build_sandbox(struct slot *slot, struct err *err) MUST_CHECK;

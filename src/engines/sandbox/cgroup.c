@@ -25,7 +25,9 @@
 
 enum {
 	FILE_BYTES_MAX = 4096, /* memory.stat has about 2000 */
+	GAUGE_BYTES_MAX = 512, /* cpu.stat's first line is what counts */
 	NUMBER_BYTES_MAX = 32,
+	NSEC_PER_USEC = 1000,
 	REMOVE_TRIES = 200,
 	REMOVE_PAUSE_NSEC = 100 * 1000,
 	PATH_BYTES = 128,
@@ -228,6 +230,33 @@ static int make_one(struct cgroup *group, int controller, struct err *err)
 	return 0;
 }
 
+static const struct {
+	int controller;
+	const char *file;
+} gauge_files[2][CGROUP_GAUGE_COUNT] = {
+	{
+		[CGROUP_GAUGE_OOM] = { 0, "memory.events" },
+		[CGROUP_GAUGE_CPU] = { 0, "cpu.stat" },
+		[CGROUP_GAUGE_PEAK] = { 0, "memory.peak" },
+	},
+	{
+		[CGROUP_GAUGE_OOM] = { CGROUP_MEMORY, "memory.oom_control" },
+		[CGROUP_GAUGE_CPU] = { CGROUP_CPU, "cpuacct.usage" },
+		[CGROUP_GAUGE_PEAK] = { CGROUP_MEMORY, "memory.max_usage_in_bytes" },
+	},
+};
+
+static void open_gauges(struct cgroup *group)
+{
+	bool is_v1 = group->backend == SANDBOX_BACKEND_CGROUP_V1;
+	struct err ignored; /* memory.peak is younger than v2; a missing gauge reads 0 */
+	for (int i = 0; i < CGROUP_GAUGE_COUNT; i++)
+		if (fd_open_beneath(group->dirs[gauge_files[is_v1][i].controller],
+			    gauge_files[is_v1][i].file, O_RDONLY, 0, &group->gauges[i],
+			    &ignored) < 0)
+			group->gauges[i] = -1;
+}
+
 int cgroup_make(
 	struct cgroup *ret_group, int pid, const struct sandbox_limits *limits, struct err *err)
 {
@@ -245,6 +274,8 @@ int cgroup_make(
 		status = make_one(&group, i, err);
 	if (status == 0)
 		status = cgroup_set_limits(&group, limits, err);
+	if (status == 0)
+		open_gauges(&group);
 	if (status < 0) {
 		(void)cgroup_remove(&group);
 		return status;
@@ -253,11 +284,22 @@ int cgroup_make(
 	return 0;
 }
 
+static bool read_gauge(
+	const struct cgroup *group, enum cgroup_gauge gauge, char text[static GAUGE_BYTES_MAX])
+{
+	ssize_t got = -1;
+	if (group->gauges[gauge] >= 0)
+		got = pread(group->gauges[gauge], text, GAUGE_BYTES_MAX - 1, 0);
+	text[got > 0 ? got : 0] = 0;
+	return got > 0;
+}
+
 uint32_t cgroup_oom_kills(const struct cgroup *group)
 {
-	if (group->backend == SANDBOX_BACKEND_CGROUP_V2)
-		return (uint32_t)read_keyed(group->dirs[0], "memory.events", "oom_kill");
-	return (uint32_t)read_keyed(group->dirs[CGROUP_MEMORY], "memory.oom_control", "oom_kill");
+	char text[GAUGE_BYTES_MAX];
+	if (!read_gauge(group, CGROUP_GAUGE_OOM, text))
+		return 0;
+	return (uint32_t)find_value(text, "oom_kill");
 }
 
 uint32_t cgroup_task_refusals(const struct cgroup *group)
@@ -268,46 +310,34 @@ uint32_t cgroup_task_refusals(const struct cgroup *group)
 
 uint64_t cgroup_cpu_usec(const struct cgroup *group)
 {
+	char text[GAUGE_BYTES_MAX];
+	if (!read_gauge(group, CGROUP_GAUGE_CPU, text))
+		return 0;
 	if (group->backend == SANDBOX_BACKEND_CGROUP_V2)
-		return read_keyed(group->dirs[0], "cpu.stat", "usage_usec");
-	return read_value(group->dirs[CGROUP_CPU], "cpuacct.usage") / 1000;
+		return find_value(text, "usage_usec");
+	return strtoull(text, NULL, 10) / NSEC_PER_USEC;
 }
 
-static void usage_v2(const struct cgroup *group, bool with_details, struct cgroup_usage *usage)
+static void read_details(const struct cgroup *group, struct cgroup_usage *usage)
 {
 	char text[FILE_BYTES_MAX];
-	int dir = group->dirs[0];
-	if (read_text(dir, "cpu.stat", text, sizeof(text))) {
-		usage->cpu_user_usec = find_value(text, "user_usec");
-		usage->cpu_system_usec = find_value(text, "system_usec");
-	}
-	usage->memory_current_bytes = read_value(dir, "memory.current");
-	usage->memory_peak_bytes = read_value(dir, "memory.peak");
-	if (with_details && read_text(dir, "memory.stat", text, sizeof(text)))
-		usage->memory_anon_bytes = find_value(text, "anon") + find_value(text, "shmem");
-}
-
-static void usage_v1(const struct cgroup *group, bool with_details, struct cgroup_usage *usage)
-{
-	char text[FILE_BYTES_MAX];
-	int memory = group->dirs[CGROUP_MEMORY];
-	usage->cpu_user_usec = read_value(group->dirs[CGROUP_CPU], "cpuacct.usage_user") / 1000;
-	usage->cpu_system_usec = read_value(group->dirs[CGROUP_CPU], "cpuacct.usage_sys") / 1000;
-	usage->memory_peak_bytes = read_value(memory, "memory.max_usage_in_bytes");
-	if (!with_details)
-		return;
-	usage->memory_current_bytes = read_value(memory, "memory.usage_in_bytes");
-	if (read_text(memory, "memory.stat", text, sizeof(text)))
-		usage->memory_anon_bytes = find_value(text, "rss") + find_value(text, "shmem");
+	bool is_v2 = group->backend == SANDBOX_BACKEND_CGROUP_V2;
+	int dir = group->dirs[CGROUP_MEMORY]; /* the first: also v2's */
+	usage->memory_current_bytes = read_value(
+		dir, is_v2 ? "memory.current" : "memory.usage_in_bytes");
+	if (read_text(dir, "memory.stat", text, sizeof(text)))
+		usage->memory_anon_bytes = find_value(text, is_v2 ? "anon" : "rss") +
+					   find_value(text, "shmem");
 }
 
 void cgroup_usage(const struct cgroup *group, bool with_details, struct cgroup_usage *ret_usage)
 {
-	*ret_usage = (struct cgroup_usage){};
-	if (group->backend == SANDBOX_BACKEND_CGROUP_V2)
-		usage_v2(group, with_details, ret_usage);
-	else if (group->backend == SANDBOX_BACKEND_CGROUP_V1)
-		usage_v1(group, with_details, ret_usage);
+	char text[GAUGE_BYTES_MAX];
+	*ret_usage = (struct cgroup_usage){ .cpu_usec = cgroup_cpu_usec(group) };
+	if (read_gauge(group, CGROUP_GAUGE_PEAK, text))
+		ret_usage->memory_peak_bytes = strtoull(text, NULL, 10);
+	if (with_details && group->backend != SANDBOX_BACKEND_NONE)
+		read_details(group, ret_usage);
 }
 
 void cgroup_reset_peak(const struct cgroup *group)
@@ -322,6 +352,8 @@ bool cgroup_remove(struct cgroup *group)
 {
 	bool all_gone = true;
 	struct err ignored;
+	for (int i = 0; i < CGROUP_GAUGE_COUNT; i++)
+		fd_close(&group->gauges[i]);
 	/* Give the page cache it was charged for back to the root, or the group lingers. */
 	if (group->backend == SANDBOX_BACKEND_CGROUP_V1 && group->dirs[CGROUP_MEMORY] >= 0)
 		(void)write_value(group->dirs[CGROUP_MEMORY], "memory.force_empty", 0, &ignored);

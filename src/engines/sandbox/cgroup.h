@@ -14,6 +14,13 @@
 
 enum cgroup_controller { CGROUP_MEMORY, CGROUP_PIDS, CGROUP_CPU, CGROUP_CONTROLLER_COUNT };
 
+enum cgroup_gauge {
+	CGROUP_GAUGE_OOM,
+	CGROUP_GAUGE_CPU,
+	CGROUP_GAUGE_PEAK,
+	CGROUP_GAUGE_COUNT,
+};
+
 enum { CGROUP_NAME_MAX = 24 };
 
 struct cgroup {
@@ -21,13 +28,15 @@ struct cgroup {
 	char name[CGROUP_NAME_MAX];
 	int dirs[CGROUP_CONTROLLER_COUNT];  /* v2 uses the first only; -1 when not there */
 	int procs[CGROUP_CONTROLLER_COUNT]; /* cgroup.procs, open for writing (v1) */
+	int gauges[CGROUP_GAUGE_COUNT];     /* what every run reads at its end, held open */
 };
 
-#define CGROUP_NONE ((struct cgroup){ SANDBOX_BACKEND_NONE, "", { -1, -1, -1 }, { -1, -1, -1 } })
+#define CGROUP_NONE       \
+	((struct cgroup){ \
+		SANDBOX_BACKEND_NONE, "", { -1, -1, -1 }, { -1, -1, -1 }, { -1, -1, -1 } })
 
 struct cgroup_usage {
-	uint64_t cpu_user_usec;
-	uint64_t cpu_system_usec;
+	uint64_t cpu_usec;
 	uint64_t memory_current_bytes;
 	uint64_t memory_peak_bytes;
 	uint64_t memory_anon_bytes;

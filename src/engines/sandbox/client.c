@@ -110,8 +110,8 @@ int sandbox_open(const struct sandbox_config *config, int *ret_control, struct e
 	return 0;
 }
 
-int sandbox_start(int control, const struct sandbox_plan *plan, const struct sandbox_files *files,
-	struct err *err)
+static int send_plan(int control, enum wire_kind kind, enum sandbox_tier tier,
+	const struct sandbox_plan *plan, const struct sandbox_files *files, struct err *err)
 {
 	const int members[WIRE_FILES] = { files->root_fd, files->mask_fd, files->app_fd,
 		files->data_fd, files->stdin_fd, files->stdout_fd, files->stderr_fd };
@@ -126,8 +126,22 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
 		fds[count++] = members[i];
 		mask |= 1u << i;
 	}
-	TRY(wire_encode_plan(WIRE_PLAN, SANDBOX_TIER_COLD, plan, mask, &message, err));
+	TRY(wire_encode_plan(kind, tier, plan, mask, &message, err));
 	return fd_send(control, buf_view(&message), fds, count, err);
+}
+
+int sandbox_start(int control, const struct sandbox_plan *plan, const struct sandbox_files *files,
+	struct err *err)
+{
+	return send_plan(control, WIRE_PLAN, SANDBOX_TIER_COLD, plan, files, err);
+}
+
+int sandbox_prepare(int control, enum sandbox_tier tier, const struct sandbox_plan *plan,
+	const struct sandbox_files *files, struct err *err)
+{
+	if (tier != SANDBOX_TIER_HOT && tier != SANDBOX_TIER_PARKED)
+		return err_set(err, E_INVALID, "only hot and parked sandboxes are prepared");
+	return send_plan(control, WIRE_PREPARE, tier, plan, files, err);
 }
 
 int sandbox_receive(int control, int flags, struct sandbox_event *ret_event, struct err *err)

@@ -27,7 +27,7 @@ static int reopen(int host_proc, int fd, int flags)
 	char path[PATH_BYTES];
 	struct stat status;
 	struct err ignored;
-	if (fd < 0 || fstat(fd, &status) < 0 ||
+	if (fd < 0 || (fcntl(fd, F_GETFL) & O_NONBLOCK) || fstat(fd, &status) < 0 ||
 		!(S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) ||
 		str_format(path, sizeof(path), &ignored, "self/fd/%d", fd) < 0)
 		return fd;

@@ -110,6 +110,8 @@ static long shed(struct slot *slot, const char **ret_step)
 	status = drop_capabilities(ret_step);
 	if (status < 0)
 		return status;
+	if (slot->config.is_parked)
+		STEP(sys1(unshare, CLONE_FILES), "own descriptor table");
 	STEP(sys5(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
 	if (slot->ruleset >= 0)
 		STEP(sys2(landlock_restrict_self, slot->ruleset, 0), "landlock_restrict_self");
@@ -152,6 +154,20 @@ static int execute(const struct sandbox_plan *plan)
 	return error;
 }
 
+/* A table of its own with 0, 1, 2, and for a parked program its two pipes behind them. */
+static long keep_descriptors(const struct slot *slot)
+{
+	if (!slot->config.is_parked)
+		return sys3(close_range, 3, ~0u, CLOSE_RANGE_UNSHARE);
+	/* The table was unshared in shed(), so these numbers hide nothing of the supervisor's. */
+	long job = sys3(dup3, slot->job[0], SLOT_JOB_FD, 0);
+	long note = sys3(dup3, slot->note[1], SLOT_NOTE_FD, 0);
+	if (job < 0 || note < 0)
+		return job < 0 ? job : note;
+	long status = sys3(close_range, 3, SLOT_JOB_FD - 1, 0);
+	return status < 0 ? status : sys3(close_range, SLOT_NOTE_FD + 1, ~0u, 0);
+}
+
 int slot_payload_main(void *argument)
 {
 	struct slot *slot = argument;
@@ -169,11 +185,10 @@ int slot_payload_main(void *argument)
 
 	status = sys1(chdir, slot->parsed.plan.cwd);
 	if (status == 0)
-		status = sys3(close_range, 3, ~0u, CLOSE_RANGE_UNSHARE);
+		status = keep_descriptors(slot);
 	if (status == 0)
 		status = sys4(rt_sigprocmask, SIG_SETMASK, &no_signals, 0, sizeof(no_signals));
 	if (status == 0) {
-		sys_word_set(&slot->payload_executing, 1);
 		status = -execute(&slot->parsed.plan);
 	}
 	slot->exec_error = (int)-status;

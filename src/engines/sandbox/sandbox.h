@@ -154,6 +154,7 @@ struct sandbox_files {
 
 struct sandbox_statistics {
 	uint64_t wall_usec;
+	uint64_t cpu_usec; /* exact; the two parts below are what the kernel's ticks say */
 	uint64_t cpu_user_usec;
 	uint64_t cpu_system_usec;
 	uint64_t memory_current_bytes;
@@ -247,6 +248,31 @@ int sandbox_open(const struct sandbox_config *config, int *ret_control, struct e
  */
 int sandbox_start(int control, const struct sandbox_plan *plan, const struct sandbox_files *files,
 	struct err *err) MUST_CHECK;
+
+/*
+ * Have the sandbox built now, for a plan that comes later with sandbox_start: READY (or DONE with
+ * the reason) tells when. Once per control descriptor, before sandbox_start.
+ *
+ * plan    its limits, host name, trace, may_lack and allow_exec_in_work bind the later plan, which
+ *         may differ in argv, env, cwd, stat interval, and in wall, cpu, output and file limits
+ * files   root_fd and mask_fd; the others come later
+ * tier    SANDBOX_TIER_HOT: argv is not used (give any). SANDBOX_TIER_PARKED: argv is an
+ * interpreter with a trusted bootstrap that runs now, warms up, writes one byte to descriptor 65,
+ * then reads its job from descriptor 64 to the end: NUL-terminated strings cwd, argv..., "",
+ *         env..., "". When done it writes its exit code as one byte to descriptor 65.
+ *
+ * Errors as sandbox_start. A prepared sandbox serves one run and is gone.
+ */
+int sandbox_prepare(int control, enum sandbox_tier tier, const struct sandbox_plan *plan,
+	const struct sandbox_files *files, struct err *err) MUST_CHECK;
+
+/*
+ * The bootstrap for SANDBOX_TIER_PARKED with CPython 3.8 or newer: argv is { "python3", "-c", this
+ * }. It runs "python3 FILE ARG..." and "python3 -c CODE ARG..." as the interpreter would, with the
+ * differences that the PYTHON* environment has no effect and memory is not freed at the end. Hash
+ * it into whatever names the sandbox: it is code that ran inside.
+ */
+const char *sandbox_park_python(void);
 
 /* Check a plan without running it. E_INVALID names the member, its value and its bounds. */
 int sandbox_plan_check(const struct sandbox_plan *plan, struct err *err) MUST_CHECK;

@@ -28,7 +28,9 @@
 #include <unistd.h>
 
 #include "engines/sandbox/build.h"
+#include "engines/sandbox/cause.h"
 #include "engines/sandbox/copy.h"
+#include "engines/sandbox/events.h"
 #include "engines/sandbox/sys.h"
 #include "engines/sandbox/tracer.h"
 #include "kit/base/fd.h"
@@ -37,8 +39,9 @@
 #include "kit/base/time.h"
 
 enum {
-	SEND_WAIT_MS = 1000,     /* a caller that takes no event that long loses events */
 	DELIVER_WAIT_MS = 10000, /* a receiver that takes no output that long loses the rest */
+	PARK_WAIT_MS = 10000,
+	PARK_WORDS_MAX = 200,
 	CPU_CHECK_MIN_USEC = 2000,
 	USEC_PER_MS = 1000,
 	PROCESSORS_MAX = 1024,
@@ -52,53 +55,7 @@ struct loop {
 	uint64_t next_cpu_usec;
 	uint64_t next_stat_usec;
 	struct rusage usage; /* of the first process */
-	int payload_status;
 };
-
-uint64_t slot_usec(const struct slot *slot)
-{
-	return slot->started_usec ? time_monotonic_usec() - slot->started_usec : 0;
-}
-
-static bool is_trace_event(enum sandbox_event_kind kind)
-{
-	return kind == SANDBOX_EVENT_EXEC || kind == SANDBOX_EVENT_EXIT;
-}
-
-void slot_send(struct slot *slot, struct sandbox_event *event)
-{
-	struct sandbox_result *result = &slot->result;
-	bool is_trace = is_trace_event(event->kind);
-	if (is_trace && result->trace_events >= SANDBOX_TRACE_EVENTS_MAX) {
-		result->trace_truncated = true;
-		return;
-	}
-	event->t_usec = slot_usec(slot);
-	size_t size = wire_event_size(event);
-	ssize_t sent = -1;
-	for (int i = 0; i < 2 && slot->control >= 0; i++) {
-		sent = send(slot->control, event, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (sent >= 0 || (errno != EAGAIN && errno != ENOBUFS))
-			break;
-		struct pollfd ready = { .fd = slot->control, .events = POLLOUT };
-		(void)poll(&ready, 1, SEND_WAIT_MS);
-	}
-	if (is_trace && sent >= 0)
-		result->trace_events++;
-	else if (is_trace)
-		result->trace_lost++;
-}
-
-void slot_end(struct slot *slot, enum sandbox_cause cause, const char *text)
-{
-	size_t size = MIN(strlen(text), sizeof(slot->result.text) - 1);
-	if (slot->has_cause)
-		return;
-	slot->has_cause = true;
-	slot->result.cause = cause;
-	memcpy(slot->result.text, text, size);
-	slot->result.text[size] = 0;
-}
 
 static void kill_all(struct slot *slot)
 {
@@ -114,8 +71,7 @@ static void read_statistics(struct loop *loop, bool with_details, struct sandbox
 	cgroup_usage(&slot->cgroup, with_details, &usage);
 	*to = slot->result.statistics;
 	to->wall_usec = slot_usec(slot);
-	to->cpu_user_usec = usage.cpu_user_usec;
-	to->cpu_system_usec = usage.cpu_system_usec;
+	to->cpu_usec = usage.cpu_usec - slot->cpu_base_usec;
 	to->memory_current_bytes = usage.memory_current_bytes;
 	to->memory_peak_bytes = usage.memory_peak_bytes;
 	to->memory_anon_bytes = usage.memory_anon_bytes;
@@ -126,7 +82,7 @@ static void read_statistics(struct loop *loop, bool with_details, struct sandbox
 	to->stderr_bytes = slot->error.bytes;
 }
 
-/* Without cgroups the first process and what it waited for is all that is known. */
+/* Of the first process and what it waited for; without cgroups all that is known. */
 static void fill_from_usage(const struct loop *loop, struct sandbox_statistics *to)
 {
 	const struct rusage *usage = &loop->usage;
@@ -134,64 +90,14 @@ static void fill_from_usage(const struct loop *loop, struct sandbox_statistics *
 	to->faults_major = (uint64_t)usage->ru_majflt;
 	to->switches_voluntary = (uint64_t)usage->ru_nvcsw;
 	to->switches_involuntary = (uint64_t)usage->ru_nivcsw;
-	if (loop->slot->cgroup.backend != SANDBOX_BACKEND_NONE)
-		return;
 	to->cpu_user_usec = (uint64_t)usage->ru_utime.tv_sec * 1000000u +
 			    (uint64_t)usage->ru_utime.tv_usec;
 	to->cpu_system_usec = (uint64_t)usage->ru_stime.tv_sec * 1000000u +
 			      (uint64_t)usage->ru_stime.tv_usec;
-	to->memory_peak_bytes = (uint64_t)usage->ru_maxrss * 1024u;
-}
-
-static bool is_disk_full(void)
-{
-	struct statfs disk;
-	return statfs("/work", &disk) == 0 && (disk.f_bavail == 0 || disk.f_ffree == 0);
-}
-
-static void end_by_memory(struct slot *slot)
-{
-	slot->result.statistics.oom_kills = cgroup_oom_kills(&slot->cgroup);
-	if (slot->result.statistics.oom_kills)
-		slot_end(slot, SANDBOX_CAUSE_MEMORY, "needed more memory than its limit");
-}
-
-/* A program that ended badly after a limit refused it something ended by that limit. */
-static void end_by_refusal(struct slot *slot)
-{
-	struct sandbox_result *result = &slot->result;
-	if (is_disk_full())
-		result->limits_hit |= 1u << SANDBOX_CAUSE_DISK;
-	if (cgroup_task_refusals(&slot->cgroup))
-		result->limits_hit |= 1u << SANDBOX_CAUSE_PROCESSES;
-	if (result->exit_code == 0)
+	if (loop->slot->cgroup.backend != SANDBOX_BACKEND_NONE)
 		return;
-	if (result->limits_hit & (1u << SANDBOX_CAUSE_DISK))
-		slot_end(slot, SANDBOX_CAUSE_DISK, "failed with its disk full");
-	if (result->limits_hit & (1u << SANDBOX_CAUSE_PROCESSES))
-		slot_end(slot, SANDBOX_CAUSE_PROCESSES, "failed after a fork was refused");
-}
-
-static void end_by_signal(struct slot *slot)
-{
-	struct err text; /* for its text only, here and below */
-	int signal = slot->result.signal;
-	if (signal == SIGXFSZ)
-		slot_end(slot, SANDBOX_CAUSE_DISK, "wrote a file beyond the file size limit");
-	if (signal == SIGSYS)
-		slot_end(slot, SANDBOX_CAUSE_DENIED, "used a foreign system call interface");
-	err_format(&text, 0, "ended by signal %d", signal);
-	slot_end(slot, SANDBOX_CAUSE_SIGNALLED, text.message);
-}
-
-static void end_by_exec_error(struct slot *slot)
-{
-	char name[STR_QUOTE_MAX];
-	struct err text;
-	err_format(&text, 0, "cannot execute %s: %s; is it in the image and among the tools?",
-		str_quote(view_string(slot->parsed.plan.argv[0]), name),
-		strerror(slot->exec_error));
-	slot_end(slot, SANDBOX_CAUSE_DENIED, text.message);
+	to->cpu_usec = to->cpu_user_usec + to->cpu_system_usec;
+	to->memory_peak_bytes = (uint64_t)usage->ru_maxrss * 1024u;
 }
 
 static void pump(struct slot *slot, struct slot_copy *copy, const char *name)
@@ -209,22 +115,14 @@ static void pump(struct slot *slot, struct slot_copy *copy, const char *name)
 	}
 }
 
-/* The first process is dead: what it says about the end, if nothing else came before. */
-static void judge_end(struct slot *slot, int status)
+static void payload_ended(struct slot *slot, int status)
 {
-	struct err text;
-	slot->result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-	slot->result.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-	end_by_memory(slot);
-	pump(slot, &slot->out, "stdout"); /* what it left in the pipes may be too much */
-	pump(slot, &slot->error, "stderr");
-	if (slot->exec_error)
-		end_by_exec_error(slot);
-	end_by_refusal(slot);
-	if (slot->result.signal)
-		end_by_signal(slot);
-	err_format(&text, 0, "exited with %d", slot->result.exit_code);
-	slot_end(slot, SANDBOX_CAUSE_EXITED, text.message);
+	cause_memory(slot);
+	if (slot->started_usec) { /* what it left in the pipes may be too much */
+		pump(slot, &slot->out, "stdout");
+		pump(slot, &slot->error, "stderr");
+	}
+	cause_end(slot, status);
 }
 
 /* Take every status there is. Blocking until PID 1 is gone when is_last. */
@@ -247,10 +145,10 @@ static void reap(struct loop *loop, bool is_last)
 		if (pid == slot->payload_pid && !WIFSTOPPED(status)) {
 			slot->payload_reaped = true;
 			loop->usage = usage;
-			loop->payload_status = status;
-			judge_end(slot, status);
+			if (!slot->has_told_exit)
+				payload_ended(slot, status);
 		} else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
-			end_by_memory(slot);
+			cause_memory(slot);
 		}
 		tracer_handle(&loop->tracer, pid, status);
 	}
@@ -281,15 +179,33 @@ static void handle_message(struct slot *slot)
 		fd_close(&slot->control);
 }
 
+/* A parked program said something: it is ready, or it is done and this is its exit code. */
+static void handle_note(struct slot *slot)
+{
+	uint8_t note;
+	if (read(slot->note[0], &note, 1) != 1) {
+		fd_close(&slot->note[0]); /* it closed its end: its death will tell */
+		return;
+	}
+	if (!slot->started_usec) {
+		slot->has_note = true;
+		return;
+	}
+	/* As good as an exit: the program can choose both. Tearing it down is not waited for. */
+	slot->has_told_exit = true;
+	payload_ended(slot, note << 8);
+}
+
 static void check_clock(struct loop *loop)
 {
 	struct slot *slot = loop->slot;
 	const struct sandbox_plan *plan = &slot->parsed.plan;
 	uint64_t now = slot_usec(slot);
+	events_flush_old(slot);
 	if (now >= loop->wall_deadline_usec)
 		slot_end(slot, SANDBOX_CAUSE_WALL_TIMEOUT, "ran longer than its wall time limit");
 	if (now >= loop->next_cpu_usec) {
-		uint64_t used = cgroup_cpu_usec(&slot->cgroup);
+		uint64_t used = cgroup_cpu_usec(&slot->cgroup) - slot->cpu_base_usec;
 		uint64_t limit = plan->limits.cpu_ms * USEC_PER_MS;
 		if (used >= limit) {
 			slot_end(slot, SANDBOX_CAUSE_CPU_TIMEOUT, "used its processor time");
@@ -314,6 +230,8 @@ static struct timespec time_to_next(const struct loop *loop)
 		next = MIN(next, loop->next_stat_usec);
 	uint64_t now = slot_usec(loop->slot);
 	uint64_t rest = next > now ? next - now : 0;
+	if (loop->slot->queue.size)
+		rest = MIN(rest, (uint64_t)EVENTS_WAIT_USEC);
 	return (struct timespec){ .tv_sec = (time_t)(rest / 1000000u),
 		.tv_nsec = (long)(rest % 1000000u) * 1000 };
 }
@@ -337,10 +255,12 @@ static void wait_once(struct loop *loop)
 		watch(&slot->in),
 		watch(&slot->out),
 		watch(&slot->error),
+		{ .fd = slot->note[0], .events = POLLIN },
 	};
 	int ready = ppoll(fds, ARRAY_SIZE(fds), &rest, NULL);
-	if (ready > 0 && fds[0].revents)
-		ready -= read(loop->signals, &info, sizeof(info)) < 0; /* a wake-up: reap() looks */
+	if (ready > 0 && fds[0].revents && read(loop->signals, &info, sizeof(info)) > 0 &&
+		info.ssi_signo != SIGCHLD)
+		slot_end(slot, SANDBOX_CAUSE_CANCELLED, "interrupted");
 	reap(loop, false);
 	if (ready > 0 && fds[1].revents)
 		handle_message(slot);
@@ -350,6 +270,8 @@ static void wait_once(struct loop *loop)
 		pump(slot, &slot->out, "stdout");
 	if (ready > 0 && fds[4].revents)
 		pump(slot, &slot->error, "stderr");
+	if (ready > 0 && fds[5].revents)
+		handle_note(slot);
 	if (!slot->payload_reaped)
 		check_clock(loop);
 }
@@ -372,6 +294,7 @@ static void report_done(struct loop *loop)
 		slot_end(slot, SANDBOX_CAUSE_INTERNAL, "nobody took the output");
 	read_statistics(loop, slot->parsed.plan.stat_interval_ms != 0, &result->statistics);
 	fill_from_usage(loop, &result->statistics);
+	events_flush(slot); /* the counts of the trace are known then */
 	result->tier = slot->config.tier;
 	result->backend = slot->cgroup.backend;
 	result->enforced = slot->enforced;
@@ -382,41 +305,143 @@ static void report_done(struct loop *loop)
 	slot_send(slot, &event);
 }
 
-/* Everything dead first, unless nothing but PID 1 is left: then the result need not wait. */
+/*
+ * Everything dead first, unless nothing but PID 1 is left, or a parked program that has told its
+ * exit code and has no company: then the result need not wait for the dying.
+ */
 static void finish(struct loop *loop)
 {
 	struct slot *slot = loop->slot;
 	bool is_alone = slot->payload_reaped && loop->tracer.count == 0;
-	if (is_alone)
+	bool is_told = slot->has_told_exit && loop->tracer.count == 1;
+	if (is_told) {
+		kill_all(slot);
+		tracer_tell_exit(&loop->tracer, slot->result.exit_code);
+	}
+	if (is_alone || is_told)
 		report_done(loop);
 	kill_all(slot);
 	reap(loop, true);
-	if (!is_alone)
+	if (!is_alone && !is_told)
 		report_done(loop);
 	tracer_done(&loop->tracer);
 }
 
-static void run_payload(struct slot *slot, int signals)
+/* Parked: the job goes in as strings; the program reads to the end. */
+static int send_job(struct slot *slot, struct err *err)
 {
-	struct loop loop = { .slot = slot, .signals = signals };
-	struct err err;
-	if (tracer_start(&loop.tracer, slot, &err) < 0 || build_check(slot, &err) < 0) {
-		slot_end(slot, SANDBOX_CAUSE_INTERNAL, err.message);
-	} else {
-		const struct sandbox_limits *limits = &slot->parsed.plan.limits;
-		slot->started_usec = time_monotonic_usec();
-		loop.wall_deadline_usec = limits->wall_ms * USEC_PER_MS;
-		loop.next_cpu_usec = slot->cgroup.backend == SANDBOX_BACKEND_NONE
-					     ? UINT64_MAX
-					     : limits->cpu_ms * USEC_PER_MS /
-						       (uint64_t)build_processors();
-		loop.next_stat_usec = (uint64_t)slot->parsed.plan.stat_interval_ms * USEC_PER_MS;
-		report_started(slot);
-		sys_word_set(&slot->payload_go, 1);
-		while (!slot->has_cause)
-			wait_once(&loop);
+	const struct sandbox_plan *plan = &slot->parsed.plan;
+	const char *const *const lists[] = { plan->argv, plan->env };
+	auto_done(buf) job = { .limit = WIRE_MESSAGE_MAX };
+	TRY(buf_append(&job, view_of(plan->cwd, strlen(plan->cwd) + 1), err));
+	for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
+		for (size_t i = 0; lists[l][i]; i++)
+			TRY(buf_append(&job, view_of(lists[l][i], strlen(lists[l][i]) + 1), err));
+		TRY(buf_append(&job, view_of("", 1), err)); /* an empty string ends a list */
 	}
-	finish(&loop);
+	/* A pipe holds 64 KiB without a reader; more waits for the program, which is reading. */
+	TRY(fd_write_all(slot->job[1], buf_view(&job), err));
+	fd_close(&slot->job[1]);
+	return 0;
+}
+
+/* The last words of a parked program are all that explains its end. */
+static int parking_failed(struct slot *slot, struct err *err)
+{
+	char words[PARK_WORDS_MAX];
+	ssize_t size = read(slot->error.from, words, sizeof(words));
+	return err_set(err, E_UNAVAILABLE, "parking: %s: %.*s", slot->result.text,
+		size > 0 ? (int)size : 0, words);
+}
+
+/* The program of a parked slot runs ahead, until it says that it is ready. */
+static int park(struct loop *loop, struct err *err)
+{
+	struct slot *slot = loop->slot;
+	struct signalfd_siginfo info;
+	sys_word_set(&slot->payload_go, 1);
+	while (!slot->has_note && !slot->has_cause) {
+		struct pollfd fds[] = {
+			{ .fd = loop->signals, .events = POLLIN },
+			{ .fd = slot->control, .events = POLLIN },
+			{ .fd = slot->note[0], .events = POLLIN },
+		};
+		if (poll(fds, ARRAY_SIZE(fds), PARK_WAIT_MS) == 0)
+			return err_set(err, E_UNAVAILABLE,
+				"the parked program was not ready after %d ms", PARK_WAIT_MS);
+		if (fds[0].revents && read(loop->signals, &info, sizeof(info)) < 0)
+			continue;
+		reap(loop, false);
+		if (fds[1].revents)
+			handle_message(slot);
+		if (fds[2].revents)
+			handle_note(slot);
+	}
+	fd_close(&slot->job[0]); /* the payload-to-be read these numbers from our memory */
+	fd_close(&slot->note[1]);
+	if (slot->has_cause)
+		return parking_failed(slot, err);
+	slot->cpu_base_usec = cgroup_cpu_usec(&slot->cgroup);
+	cgroup_reset_peak(&slot->cgroup);
+	return 0;
+}
+
+/* Built; now wait for the plan, or for the end. */
+static int wait_for_plan(struct loop *loop, struct err *err)
+{
+	struct slot *slot = loop->slot;
+	struct signalfd_siginfo info;
+	struct sandbox_event event = { .kind = SANDBOX_EVENT_READY };
+	if (slot->config.is_parked)
+		TRY(park(loop, err));
+	slot_send(slot, &event);
+	for (;;) {
+		struct pollfd fds[] = {
+			{ .fd = loop->signals, .events = POLLIN },
+			{ .fd = slot->control, .events = POLLIN },
+		};
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+			continue;
+		if (fds[0].revents && read(loop->signals, &info, sizeof(info)) > 0)
+			reap(loop, false);
+		if (slot->has_cause)
+			return err_set(err, E_UNAVAILABLE, "waiting: %s", slot->result.text);
+		if (fds[1].revents)
+			return build_adopt(slot, err);
+	}
+}
+
+static int start_run(struct loop *loop, struct err *err)
+{
+	struct slot *slot = loop->slot;
+	const struct sandbox_limits *limits = &slot->parsed.plan.limits;
+	slot->started_usec = time_monotonic_usec();
+	loop->wall_deadline_usec = limits->wall_ms * USEC_PER_MS;
+	loop->next_cpu_usec = slot->cgroup.backend == SANDBOX_BACKEND_NONE
+				      ? UINT64_MAX
+				      : limits->cpu_ms * USEC_PER_MS / (uint64_t)build_processors();
+	loop->next_stat_usec = (uint64_t)slot->parsed.plan.stat_interval_ms * USEC_PER_MS;
+	if (slot->config.is_parked)
+		TRY(send_job(slot, err));
+	else
+		sys_word_set(&slot->payload_go, 1);
+	report_started(slot);
+	if (slot->parked_exec.kind == SANDBOX_EVENT_EXEC)
+		slot_send(slot, &slot->parked_exec);
+	return 0;
+}
+
+static int run_payload(struct loop *loop, struct err *err)
+{
+	struct slot *slot = loop->slot;
+	TRY(tracer_start(&loop->tracer, slot, err));
+	TRY(build_check(slot, err));
+	if (slot->config.is_prepared)
+		TRY(wait_for_plan(loop, err));
+	TRY(start_run(loop, err));
+	while (!slot->has_cause)
+		wait_once(loop);
+	return 0;
 }
 
 static void report_failure(struct slot *slot, const struct err *err)
@@ -432,14 +457,25 @@ static void report_failure(struct slot *slot, const struct err *err)
 	slot_send(slot, &event);
 }
 
-static void remove_all(struct slot *slot)
+static void run_slot(struct slot *slot, int signals)
 {
-	struct sandbox_event event = { .kind = SANDBOX_EVENT_GONE };
+	struct sandbox_event gone = { .kind = SANDBOX_EVENT_GONE };
+	struct loop loop = { .slot = slot, .signals = signals };
+	struct err err;
+	if (build_sandbox(slot, &err) < 0) {
+		report_failure(slot, &err);
+	} else {
+		if (run_payload(&loop, &err) < 0) {
+			slot->has_cause = false; /* whatever it was, it was not a run */
+			slot_end(slot, SANDBOX_CAUSE_INTERNAL, err.message);
+		}
+		finish(&loop);
+	}
 	build_undo(slot);
-	slot_send(slot, &event);
+	slot_send(slot, &gone);
 }
 
-int slot_run(int control, struct err *err)
+int slot_serve(int control, struct err *err)
 {
 	struct slot *slot = mem_alloc(1, sizeof(*slot));
 	auto_close signals = -1;
@@ -448,12 +484,29 @@ int slot_run(int control, struct err *err)
 	if (status == 0)
 		status = build_receive(slot, err);
 	if (status == 0)
-		status = build_sandbox(slot, err);
-	if (status < 0)
-		report_failure(slot, err);
+		run_slot(slot, signals);
 	else
-		run_payload(slot, signals);
-	remove_all(slot);
+		report_failure(slot, err);
+	buf_done(&slot->queue);
 	mem_free(slot);
-	return 0;
+	return status;
+}
+
+int slot_run_local(const struct sandbox_plan *plan, const struct sandbox_files *files,
+	void (*sink)(void *context, const struct sandbox_event *event), void *context,
+	struct err *err)
+{
+	struct slot *slot = mem_alloc(1, sizeof(*slot));
+	auto_close signals = -1;
+	build_empty(slot, -1);
+	slot->sink = sink;
+	slot->sink_context = context;
+	int status = build_host(slot, &signals, err);
+	if (status == 0)
+		status = build_take(slot, plan, files, err);
+	if (status == 0)
+		run_slot(slot, signals);
+	buf_done(&slot->queue);
+	mem_free(slot);
+	return status;
 }

@@ -26,6 +26,8 @@ enum {
 	SLOT_STACK_BYTES = 32 * 1024,
 	SLOT_INIT_UID = SANDBOX_UID_BASE - 1, /* of PID 1, once it has shed its rights */
 	SLOT_LIFELINE_FD = 0,                 /* in init: its only descriptor */
+	SLOT_JOB_FD = 64,                     /* in a parked program: its job; its notes */
+	SLOT_NOTE_FD = 65,
 };
 
 /* How far a shared-memory task came; set through sys_word_set. */
@@ -53,10 +55,14 @@ struct slot_copy {
 struct slot_config {
 	enum sandbox_tier tier;
 	bool allow_exec_in_work;
+	bool is_prepared; /* built before its plan is known */
+	bool is_parked;   /* prepared, and its program runs already, waiting for a job */
 };
 
 struct slot {
 	int control; /* -1 once the caller is gone */
+	void (*sink)(void *context, const struct sandbox_event *event); /* instead of control */
+	void *sink_context;
 	struct wire_parsed parsed;
 	struct sandbox_files files;
 	struct slot_config config;
@@ -82,8 +88,14 @@ struct slot {
 	pid_t payload_pid;
 	struct slot_stage payload_stage; /* READY: everything shed, waiting for go */
 	uint32_t payload_go;
-	uint32_t payload_executing; /* set right before execve */
 	int exec_error;
+
+	int job[2];  /* parked: we write the job to job[1], the program reads it (SLOT_JOB_FD) */
+	int note[2]; /* parked: the program writes "ready", then its exit code */
+	bool has_note;
+	bool has_told_exit;
+	struct sandbox_event parked_exec; /* seen before the run began, reported when it does */
+	uint64_t cpu_base_usec;           /* used before the run began */
 
 	int ruleset; /* Landlock, -1 none */
 	int landlock_abi;
@@ -91,10 +103,14 @@ struct slot {
 	struct filter filter;
 	struct sock_fprog filter_program;
 
+	bool has_stdio; /* our 0, 1 and 2 are the payload's */
 	struct slot_copy in;
 	struct slot_copy out;
 	struct slot_copy error;
 
+	struct buf queue; /* events.c */
+	uint64_t queue_since_usec;
+	uint32_t trace_seen;
 	uint64_t started_usec;
 	struct sandbox_result result;
 	bool has_cause;
@@ -120,8 +136,14 @@ int slot_payload_main(void *argument);
 int slot_landlock_prepare(struct slot *slot, struct err *err) MUST_CHECK;
 int slot_landlock_abi(void);
 
-/* slot.c */
-int slot_run(int control, struct err *err) MUST_CHECK;
+/*
+ * slot.c: serve one sandbox over control until it is gone. With a local run (no control), plan and
+ * files are given and sink is called for each event.
+ */
+int slot_serve(int control, struct err *err) MUST_CHECK;
+int slot_run_local(const struct sandbox_plan *plan, const struct sandbox_files *files,
+	void (*sink)(void *context, const struct sandbox_event *event), void *context,
+	struct err *err) MUST_CHECK;
 void slot_send(struct slot *slot, struct sandbox_event *event);
 void slot_end(struct slot *slot, enum sandbox_cause cause, const char *text);
 uint64_t slot_usec(const struct slot *slot);

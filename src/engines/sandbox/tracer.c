@@ -167,7 +167,10 @@ static void handle_exec(struct tracer *tracer, pid_t tid)
 		ssize_t size = readlinkat(slot->host_proc, exe, event.path, sizeof(event.path) - 1);
 		event.path[size > 0 ? size : 0] = 0;
 		hash_arguments(slot, tid, &event);
-		slot_send(slot, &event);
+		if (slot->started_usec || !slot->config.is_parked)
+			slot_send(slot, &event);
+		else
+			slot->parked_exec = event;
 	}
 	if (is_allowed) {
 		resume(tid, 0);
@@ -278,6 +281,14 @@ void tracer_handle(struct tracer *tracer, pid_t pid, int status)
 		handle_stop(tracer, pid, WSTOPSIG(status));
 	else
 		handle_signal(tracer, pid, WSTOPSIG(status));
+}
+
+void tracer_tell_exit(struct tracer *tracer, int exit_code)
+{
+	struct traced *task = &tracer->tasks[0];
+	if (is_traced_run(tracer))
+		report_exit(tracer, task, exit_code << 8);
+	drop(tracer, task);
 }
 
 int tracer_start(struct tracer *tracer, struct slot *slot, struct err *err)

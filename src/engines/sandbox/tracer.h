@@ -21,6 +21,9 @@ int tracer_start(struct tracer *tracer, struct slot *slot, struct err *err) MUST
 /* One wait status of any task but PID 1. */
 void tracer_handle(struct tracer *tracer, pid_t pid, int status);
 
+/* The only task left told its exit code; report that, and not its being killed. */
+void tracer_tell_exit(struct tracer *tracer, int exit_code);
+
 void tracer_done(struct tracer *tracer);
 
 #endif

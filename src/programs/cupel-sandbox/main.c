@@ -20,7 +20,7 @@ int main(int argc, char **argv)
 {
 	struct err err;
 	if (argc == 2 && str_equal(argv[1], "slot"))
-		return slot_run(CONTROL_FD, &err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+		return slot_serve(CONTROL_FD, &err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	(void)fputs("usage: cupel-sandbox slot\n", stderr);
 	return EXIT_USAGE;
 }

@@ -1,0 +1,97 @@
+/*
+ * Events to the caller. They wait a moment for company: each packet wakes the caller, and on a
+ * machine with few processors that costs a short run more than anything else here. What ends or
+ * answers something goes at once, with all that waited before it, in order.
+ *
+ * A caller that takes nothing for a second loses events; lost ones of the trace are counted.
+ */
+#include "engines/sandbox/events.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "kit/base/buf.h"
+#include "kit/base/time.h"
+
+enum { SEND_WAIT_MS = 1000, QUEUE_BYTES_MAX = 32 * 1024 };
+
+uint64_t slot_usec(const struct slot *slot)
+{
+	return slot->started_usec ? time_monotonic_usec() - slot->started_usec : 0;
+}
+
+static bool is_trace_event(enum sandbox_event_kind kind)
+{
+	return kind == SANDBOX_EVENT_EXEC || kind == SANDBOX_EVENT_EXIT;
+}
+
+/* One packet; waits up to SEND_WAIT_MS for room. */
+static bool send_packet(const struct slot *slot, const void *packet, size_t size)
+{
+	for (int i = 0; i < 2 && slot->control >= 0; i++) {
+		if (send(slot->control, packet, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+			return true;
+		if (errno != EAGAIN && errno != ENOBUFS)
+			return false;
+		struct pollfd ready = { .fd = slot->control, .events = POLLOUT };
+		(void)poll(&ready, 1, SEND_WAIT_MS);
+	}
+	return false;
+}
+
+void events_flush(struct slot *slot)
+{
+	struct reader reader = reader_of(buf_view(&slot->queue));
+	while (reader.rest.size) {
+		size_t size = (size_t)reader_le(&reader, sizeof(uint32_t));
+		struct view packet = reader_take(&reader, size);
+		enum sandbox_event_kind kind;
+		memcpy(&kind, packet.data, sizeof(kind)); /* its first member */
+		bool is_sent = send_packet(slot, packet.data, packet.size);
+		slot->result.trace_events += is_trace_event(kind) && is_sent;
+		slot->result.trace_lost += is_trace_event(kind) && !is_sent;
+	}
+	slot->queue.size = 0;
+}
+
+void events_flush_old(struct slot *slot)
+{
+	if (slot->queue.size && time_monotonic_usec() - slot->queue_since_usec >= EVENTS_WAIT_USEC)
+		events_flush(slot);
+}
+
+static void enqueue(struct slot *slot, const struct sandbox_event *event)
+{
+	struct err ignored;
+	size_t size = wire_event_size(event);
+	if (slot->queue.size == 0)
+		slot->queue_since_usec = time_monotonic_usec();
+	if (buf_append_le(&slot->queue, size, sizeof(uint32_t), &ignored) < 0 ||
+		buf_append(&slot->queue, view_of(event, size), &ignored) < 0)
+		abort(); /* the queue has no limit of its own: it is flushed long before any */
+	bool can_wait = is_trace_event(event->kind) || event->kind == SANDBOX_EVENT_STARTED;
+	if (!can_wait || slot->queue.size > QUEUE_BYTES_MAX)
+		events_flush(slot);
+}
+
+void slot_send(struct slot *slot, struct sandbox_event *event)
+{
+	bool is_trace = is_trace_event(event->kind);
+	if (is_trace && !slot->started_usec)
+		return; /* a parked program that failed to start is no run */
+	if (is_trace && slot->trace_seen >= SANDBOX_TRACE_EVENTS_MAX) {
+		slot->result.trace_truncated = true;
+		return;
+	}
+	slot->trace_seen += is_trace;
+	event->t_usec = slot_usec(slot);
+	if (!slot->sink) {
+		enqueue(slot, event);
+		return;
+	}
+	slot->result.trace_events += is_trace;
+	slot->sink(slot->sink_context, event);
+}

@@ -1,0 +1,9 @@
+/* The bootstraps of parked interpreters, as text. See park_python.py. */
+#include "engines/sandbox/sandbox.h"
+
+#include "engines/sandbox/park_python.h"
+
+const char *sandbox_park_python(void)
+{
+	return (const char *)park_python;
+}

@@ -1,0 +1,122 @@
+# Runs inside a sandbox built ahead, before anybody's code or data is there: warms the interpreter
+# up, says so, waits for its one job, becomes it. Never used twice. See sandbox_prepare().
+import sys
+import os
+
+
+def warm_up():
+    import collections, csv, datetime, functools, hashlib, io, itertools, json, re, types  # noqa
+    source = ("import re, json\n"
+              "class A(dict):\n    def f(self, *a, **k):\n        return {x: str(x) for x in a}\n"
+              "def g(n):\n    for i in range(n):\n        yield i\n"
+              "try:\n    int('x')\nexcept ValueError as error:\n    text = str(error)\n"
+              "t = '%s %d' % ('a', 1) + f'{text!r}' + json.dumps({'a': [1, None, 2.5]})\n"
+              "re.match('(a+)b', 'aab')\nsorted(g(3), key=lambda x: -x)\nA().f(1, b=2)\n"
+              "json.loads('{\"a\": [1, 2.5, true]}')\n")
+    for _ in range(2):
+        exec(compile(source, "<warm-up>", "exec"), {"__name__": "warm"})
+    sys.stdout.write("")
+    sys.stdout.flush()
+    with open("/dev/null", "rb") as null:
+        null.read()
+
+
+def read_job():
+    parts = []
+    while True:
+        part = os.read(64, 65536)
+        if not part:
+            break
+        parts.append(part)
+    os.close(64)
+    strings = [os.fsdecode(s) for s in b"".join(parts).split(b"\0")[:-1]]
+    end = strings.index("", 1)
+    argv, env = strings[1:end], strings[end + 1:-1]
+    os.environ.clear()
+    for entry in env:
+        name, _, value = entry.partition("=")
+        os.environ[name] = value
+    os.chdir(strings[0])
+    return argv
+
+
+def load(argv):
+    """python FILE ARG... or python -c CODE ARG...: the code object, and sys as python sets it."""
+    if argv[1] == "-c":
+        sys.argv, sys.path[0] = ["-c"] + argv[3:], ""
+        return compile(argv[2], "<string>", "exec"), None
+    path = argv[1]
+    sys.argv, sys.path[0] = argv[1:], os.path.dirname(os.path.abspath(path))
+    with open(path, "rb") as file:
+        return compile(file.read(), path, "exec"), path
+
+
+def exit_code(error):
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xff
+    print(error.code, file=sys.stderr)
+    return 1
+
+
+def report(error):
+    import traceback
+    frames = error.__traceback__
+    while frames and frames.tb_frame.f_globals.get("__name__") == "__cupel_park__":
+        frames = frames.tb_next  # ours are not part of the story
+    error = error.with_traceback(frames)
+    hook = sys.excepthook
+    if hook is not sys.__excepthook__:
+        hook(type(error), error, frames)
+    else:
+        traceback.print_exception(type(error), error, frames)
+    return 1
+
+
+def run(argv):
+    import types
+    status = 0
+    try:
+        code, path = load(argv)
+        main = types.ModuleType("__main__")
+        if path:
+            main.__file__ = path
+        main.__builtins__ = __builtins__
+        sys.modules["__main__"] = main
+        exec(code, main.__dict__)
+    except SystemExit as error:
+        status = exit_code(error)
+    except BaseException as error:
+        status = report(error)
+    return status
+
+
+def finish(status):
+    """What the interpreter does at its end that a program can see; not the freeing of memory."""
+    try:
+        if "threading" in sys.modules:
+            sys.modules["threading"]._shutdown()
+        import atexit
+        atexit._run_exitfuncs()
+    except SystemExit as error:
+        status = exit_code(error)
+    except BaseException as error:
+        status = report(error)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            status = status or 120
+    try:
+        os.write(65, bytes([status]))
+    except OSError:
+        pass
+    os._exit(status)
+
+
+__name__ = "__cupel_park__"
+warm_up()
+os.write(65, b"R")
+finish(run(read_job()))
