@@ -75,8 +75,33 @@ SEEDS = {
 }
 
 
+# Files of the shared attestation vectors, where they are at hand; a prefix goes before each.
+VECTORS = ROOT.parent / "shared" / "vectors"
+FILES = {
+    "tdx": (b"", ["tdx/quotes/*.bin", "tdx/sim/ok-*.bin"]),
+    "collateral": (b"", ["tdx/sim/*.json", "tdx/collateral/*/*.json"]),
+    "jspan": (b"", ["tdx/sim/*.json", "tdx/collateral/*/*.json", "jwt/sim/*.json"]),
+    "x509": (b"", ["tdx/sim/*.der", "tdx/sim/*.pem", "snp/sim/*.der", "tpm/sim/*.der"]),
+    "snp": (b"", ["snp/reports/*.report.bin", "snp/sim/ok-*.bin"]),
+    "tpm": (b"\x24", ["tpm/sim/*.attest", "tpm/sim/*.sig", "tpm/swtpm/*"]),
+    "eventlog": (b"", ["tpm/eventlogs/*.bin", "tpm/sim/log*.bin"]),
+    "hcl": (b"", ["tpm/azure/*.bin", "tpm/azure/*.hcl"]),
+    "token": (b"", ["jwt/sim/*.jwt"]),
+}
+
+
+def copy_files(top):
+    for name, (prefix, patterns) in FILES.items():
+        (top / name).mkdir(parents=True, exist_ok=True)
+        for pattern in patterns:
+            for path in sorted(VECTORS.glob(pattern)):
+                seed = path.relative_to(VECTORS).as_posix().replace("/", "-")
+                (top / name / seed).write_bytes(prefix + path.read_bytes())
+
+
 def main():
     top = pathlib.Path(sys.argv[1])
+    copy_files(top)
     for name, seeds in SEEDS.items():
         (top / name).mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds):
