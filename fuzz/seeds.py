@@ -87,11 +87,15 @@ FILES = {
     "eventlog": (b"", ["tpm/eventlogs/*.bin", "tpm/sim/log*.bin"]),
     "hcl": (b"", ["tpm/azure/*.bin", "tpm/azure/*.hcl"]),
     "token": (b"", ["jwt/sim/*.jwt"]),
+    "launch": (b"\x00", ["igvm/sim/*.igvm"]),
+    "launch-pe": (b"\x01", ["launch/pe/*.efi"]),
+    "launch-ovmf": (b"\x02", ["launch/*.bin"]),
 }
 
 
 def copy_files(top):
-    for name, (prefix, patterns) in FILES.items():
+    for key, (prefix, patterns) in FILES.items():
+        name = key.split("-")[0]
         (top / name).mkdir(parents=True, exist_ok=True)
         for pattern in patterns:
             for path in sorted(VECTORS.glob(pattern)):
