@@ -20,7 +20,7 @@
 #define LAUNCH_VCPUS_MAX 1024
 
 /* What the VMM puts into the reset state of a vCPU. */
-enum launch_vmm { LAUNCH_VMM_QEMU, LAUNCH_VMM_EC2, LAUNCH_VMM_GCE, LAUNCH_VMM_COUNT };
+enum launch_vmm { LAUNCH_VMM_QEMU, LAUNCH_VMM_EC2, LAUNCH_VMM_COUNT };
 
 struct launch_snp {
 	struct view firmware;      /* OVMF image, mapped to end at 4 GiB */

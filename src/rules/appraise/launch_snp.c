@@ -191,7 +191,6 @@ static const struct {
 } reset_states[LAUNCH_VMM_COUNT] = {
 	[LAUNCH_VMM_QEMU] = { 0x9b, 0x93, 0x8b, true, 0, 0x1f80, 0x37f, 0x7040600070406 },
 	[LAUNCH_VMM_EC2] = { 0x9b, 0x92, 0x83, false, 0, 0, 0, 0x7040600070406 },
-	[LAUNCH_VMM_GCE] = { 0x9b, 0x93, 0x8b, false, 0x600, 0x1f80, 0x37f, 0x70106 },
 };
 
 static void put(uint8_t *page, size_t at, uint64_t value, size_t width)
@@ -217,25 +216,25 @@ static void make_vmsa(const struct launch_snp *input, uint32_t reset, uint64_t f
 	uint16_t code = reset_states[input->vmm].code;
 	if (input->vmm == LAUNCH_VMM_EC2 && reset == bsp_reset)
 		code = 0x9a;
-	uint16_t data = reset_states[input->vmm].stack;
+	const uint16_t data = 0x93;
 	memset(page, 0, LAUNCH_PAGE_SIZE);
-	put_segment(page, 0x00, 0, data, 0);                          /* ES */
-	put_segment(page, 0x10, 0xf000, code, reset & 0xffff0000);    /* CS */
-	put_segment(page, 0x20, 0, data, 0);                          /* SS */
-	put_segment(page, 0x30, 0, data, 0);                          /* DS */
-	put_segment(page, 0x40, 0, data, 0);                          /* FS */
-	put_segment(page, 0x50, 0, data, 0);                          /* GS */
-	put_segment(page, 0x60, 0, 0, 0);                             /* GDTR */
-	put_segment(page, 0x70, 0, 0x82, 0);                          /* LDTR */
-	put_segment(page, 0x80, 0, 0, 0);                             /* IDTR */
-	put_segment(page, 0x90, 0, reset_states[input->vmm].task, 0); /* TR */
-	put(page, 0xd0, 0x1000, 8);                                   /* EFER.SVME */
-	put(page, 0x148, 0x40, 8);                                    /* CR4.MCE */
-	put(page, 0x158, 0x10, 8);                                    /* CR0.ET */
-	put(page, 0x160, 0x400, 8);                                   /* DR7 */
-	put(page, 0x168, 0xffff0ff0, 8);                              /* DR6 */
-	put(page, 0x170, 0x2, 8);                                     /* RFLAGS */
-	put(page, 0x178, reset & 0xffff, 8);                          /* RIP */
+	put_segment(page, 0x00, 0, data, 0);                           /* ES */
+	put_segment(page, 0x10, 0xf000, code, reset & 0xffff0000);     /* CS */
+	put_segment(page, 0x20, 0, reset_states[input->vmm].stack, 0); /* SS */
+	put_segment(page, 0x30, 0, data, 0);                           /* DS */
+	put_segment(page, 0x40, 0, data, 0);                           /* FS */
+	put_segment(page, 0x50, 0, data, 0);                           /* GS */
+	put_segment(page, 0x60, 0, 0, 0);                              /* GDTR */
+	put_segment(page, 0x70, 0, 0x82, 0);                           /* LDTR */
+	put_segment(page, 0x80, 0, 0, 0);                              /* IDTR */
+	put_segment(page, 0x90, 0, reset_states[input->vmm].task, 0);  /* TR */
+	put(page, 0xd0, 0x1000, 8);                                    /* EFER.SVME */
+	put(page, 0x148, 0x40, 8);                                     /* CR4.MCE */
+	put(page, 0x158, 0x10, 8);                                     /* CR0.ET */
+	put(page, 0x160, 0x400, 8);                                    /* DR7 */
+	put(page, 0x168, 0xffff0ff0, 8);                               /* DR6 */
+	put(page, 0x170, 0x2, 8);                                      /* RFLAGS */
+	put(page, 0x178, reset & 0xffff, 8);                           /* RIP */
 	put(page, 0x268, reset_states[input->vmm].pat, 8);
 	put(page, 0x310,
 		reset_states[input->vmm].passes_signature ? input->vcpu_signature
