@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/un.h>
@@ -169,6 +170,12 @@ void http_connection_kill(struct http_connection *connection)
 {
 	connection->is_dead = true;
 	(void)shutdown(connection->fd, SHUT_RDWR);
+}
+
+void http_ack_now(int fd)
+{
+	/* Fails on a UNIX socket, where there is nothing to acknowledge. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &(int){ 1 }, sizeof(int));
 }
 
 static void raw_error(struct http_server *server, int fd, const struct http_fault *fault)

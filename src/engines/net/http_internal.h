@@ -128,6 +128,8 @@ struct http_connection *http_connection_of(struct MHD_Connection *mhd);
 void http_connection_phase(struct http_connection *connection, enum http_phase phase);
 void http_connection_watch(struct http_connection *connection);
 void http_connection_unwatch(struct http_connection *connection);
+/* A client without TCP_NODELAY keeps its next bytes back until ours acknowledge the last ones. */
+void http_ack_now(int fd);
 void http_connection_kill(struct http_connection *connection);
 /* Write an error answer behind libmicrohttpd's back; only while it has nothing to send. */
 void http_connection_raw_error(

@@ -226,6 +226,7 @@ static enum MHD_Result on_first_call(
 	if (request->response)
 		return answer_early(request);
 	http_connection_phase(request->connection, HTTP_PHASE_BODY);
+	http_ack_now(request->connection->fd);
 	return MHD_YES;
 }
 

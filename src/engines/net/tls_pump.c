@@ -215,13 +215,19 @@ static void pump_work(struct http_pump *pump)
 			pump->client_ended = !ssl_would_wait(pump, result);
 			return;
 		}
+		http_ack_now(pump->client_fd); /* of the handshake: no ticket follows it */
 	}
+	bool has_received = false, has_sent = false;
 	for (int round = 0; round < ROUNDS_PER_TURN; round++) {
 		bool has_moved_in = !pump->client_ended && !pump->clear_ended && step_in(pump);
 		bool has_moved_out = !pump->client_ended && step_out(pump);
+		has_received |= has_moved_in;
+		has_sent |= has_moved_out;
 		if (!has_moved_in && !has_moved_out)
-			return;
+			break;
 	}
+	if (has_received && !has_sent)
+		http_ack_now(pump->client_fd);
 }
 
 static void pump_ready(uv_poll_t *poll, int status, int events)
