@@ -1,0 +1,125 @@
+#!/usr/bin/python3
+"""POST /execute against bare python3 in the same run: latency, gaps, throughput, verification, RSS.
+
+    bench/execute.py [BUILD] [--rounds N]     prints a Markdown table (bench/RESULTS.md keeps it)
+"""
+import argparse
+import concurrent.futures
+import http.client
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+
+
+def milliseconds(function):
+    start = time.perf_counter()
+    function()
+    return (time.perf_counter() - start) * 1e3
+
+
+def bare(code):
+    subprocess.run(["/usr/bin/python3", "-c", code], stdout=subprocess.DEVNULL, check=True, env={})
+
+
+class Client:
+    """One kept connection, as a program would use it."""
+
+    def __init__(self, service):
+        self.service, self.connection = service, service.connect()
+
+    def execute(self, body):
+        self.connection.request("POST", "/execute", body, {
+            "Content-Type": "application/json", "Authorization": f"Bearer {self.service.token}"})
+        response = self.connection.getresponse()
+        reply = response.read()
+        if response.status != 200:
+            raise RuntimeError(reply[:300])
+        return reply
+
+
+def summary(values):
+    values = sorted(values)
+    return statistics.median(values), values[int(len(values) * 0.99)]
+
+
+def latency(client, body, code, rounds, gap_s):
+    ours, theirs = [], []
+    for _ in range(rounds):  # interleaved, so that both see the same machine
+        theirs.append(milliseconds(lambda: bare(code)))
+        time.sleep(gap_s)
+        ours.append(milliseconds(lambda: client.execute(body)))
+        time.sleep(gap_s)
+    return summary(theirs), summary(ours)
+
+
+def throughput(service, body, code, jobs):
+    def worker(count):
+        client = Client(service)
+        for _ in range(count):
+            client.execute(body)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        mine = milliseconds(lambda: list(pool.map(worker, [jobs // 2] * 2)))
+        bare_ms = milliseconds(lambda: list(pool.map(lambda _: bare(code), range(jobs))))
+    return jobs / bare_ms * 1e3, jobs / mine * 1e3
+
+
+def verification_us(service, build, certificate_id):
+    """The pure function alone, measured by the bench program of the build."""
+    program = build / "bench" / "bench_verify"
+    if not program.exists():
+        return None
+    envelope = service.call("GET", f"/certificate/{certificate_id}/envelope", token=False)[2]
+    output = subprocess.run([program], input=envelope, stdout=subprocess.PIPE, check=True).stdout
+    return json.loads(output)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("build", nargs="?", default="build/release")
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--soak", type=int, default=1000)
+    args = parser.parse_args()
+    os.environ["CUPEL_BUILD"] = str(pathlib.Path(args.build).resolve())
+    from service import Service, script  # after CUPEL_BUILD
+    service = Service()
+    try:
+        client = Client(service)
+        body = json.dumps(script("print('hello')"))
+        work = "t=0\nfor i in range(200000): t+=i\nprint(t)"  # about 20 ms
+        work_body = json.dumps(script(work))
+        idle_kib = service.rss_kib()
+        client.execute(body)
+        print("| what | bare | POST /execute | difference or ratio |\n|---|---|---|---|")
+        for name, gap in (("tight loop", 0.0), ("100 ms gaps", 0.1)):
+            rounds = args.rounds if not gap else args.rounds // 3
+            (bare50, bare99), (ours50, ours99) = latency(client, body, "print('hello')", rounds, gap)
+            print(f"| small Python script, {name}, p50 | {bare50:.1f} ms | {ours50:.1f} ms "
+                  f"| +{ours50 - bare50:.1f} ms |")
+            print(f"| small Python script, {name}, p99 | {bare99:.1f} ms | {ours99:.1f} ms "
+                  f"| +{ours99 - bare99:.1f} ms |")
+        bare_rate, our_rate = throughput(service, work_body, work, args.rounds * 2)
+        print(f"| 20 ms Python script, 2 workers | {bare_rate:.0f}/s | {our_rate:.0f}/s "
+              f"| {our_rate / bare_rate:.0%} |")
+        certificate_id = json.loads(client.execute(body))["certificate_id"]
+        times = verification_us(service, pathlib.Path(args.build), certificate_id)
+        if times:
+            print(f"| offline verification without / with quote | - "
+                  f"| {times['without_quote_us']:.0f} us / {times['with_quote_us']:.0f} us | - |")
+        before = service.rss_kib()
+        for _ in range(args.soak):
+            client.execute(body)
+        print(f"| cced RSS idle / before / after {args.soak} runs | - "
+              f"| {idle_kib} / {before} / {service.rss_kib()} KiB | {service.rss_kib() - before:+} KiB |")
+    finally:
+        service.close()
+
+
+if __name__ == "__main__":
+    main()
