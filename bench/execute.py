@@ -76,7 +76,8 @@ def verification_us(service, build, certificate_id):
     if not program.exists():
         return None
     envelope = service.call("GET", f"/certificate/{certificate_id}/envelope", token=False)[2]
-    output = subprocess.run([program], input=envelope, stdout=subprocess.PIPE, check=True).stdout
+    root = service.state / "tee-sim" / "root.der"
+    output = subprocess.run([program, root], input=envelope, stdout=subprocess.PIPE, check=True).stdout
     return json.loads(output)
 
 

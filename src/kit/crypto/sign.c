@@ -163,33 +163,45 @@ int sign_message(const struct sign_key *key, struct view message, struct buf *bu
 	return 0;
 }
 
-static int kind_of(EVP_PKEY *pkey, enum sign_kind *ret_kind)
+/*
+ * The one DER form of each kind of key (RFC 8410 section 4, RFC 5480 section 2.1.1). Comparing the
+ * prefix is stricter than a parser, and a hundred times faster than OpenSSL's decoder chain.
+ */
+static const uint8_t ed25519_prefix[] = { 0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70,
+	0x03, 0x21, 0x00 };
+static const uint8_t p256_prefix[] = { 0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce,
+	0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42,
+	0x00 };
+
+enum { ED25519_POINT = 32, P256_POINT = 65 };
+
+static bool has_form(struct view spki, const uint8_t *prefix, size_t prefix_size, size_t point_size)
 {
-	char group[32] = "";
-	if (EVP_PKEY_is_a(pkey, "ED25519")) {
-		*ret_kind = SIGN_ED25519;
-		return 0;
-	}
+	return spki.size == prefix_size + point_size &&
+	       view_equal(view_of(spki.data, prefix_size), view_of(prefix, prefix_size));
+}
+
+static EVP_PKEY *load_public(struct view spki, enum sign_kind *ret_kind)
+{
+	*ret_kind = SIGN_ED25519;
+	if (has_form(spki, ed25519_prefix, sizeof(ed25519_prefix), ED25519_POINT))
+		return EVP_PKEY_new_raw_public_key(
+			EVP_PKEY_ED25519, NULL, spki.data + sizeof(ed25519_prefix), ED25519_POINT);
 	*ret_kind = SIGN_P256;
-	if (EVP_PKEY_is_a(pkey, "EC") &&
-		EVP_PKEY_get_group_name(pkey, group, sizeof(group), NULL) == 1 &&
-		strcmp(group, "prime256v1") == 0)
-		return 0;
-	return E_INVALID;
+	if (!has_form(spki, p256_prefix, sizeof(p256_prefix), P256_POINT))
+		return NULL;
+	const unsigned char *at = spki.data; /* the decoder checks that the point is on the curve */
+	return d2i_PUBKEY(NULL, &at, (long)spki.size);
 }
 
 int sign_verify(struct view spki, struct view message, struct view signature, struct err *err)
 {
-	AUTO(context_done) EVP_MD_CTX *context = EVP_MD_CTX_new();
-	const unsigned char *at = spki.data;
 	enum sign_kind kind;
-	if (spki.size > SIGN_SPKI_MAX)
-		return err_set(err, E_INVALID, "a public key of %zu bytes, limit %d", spki.size,
-			SIGN_SPKI_MAX);
-	AUTO(pkey_done) EVP_PKEY *pkey = d2i_PUBKEY(NULL, &at, (long)spki.size);
-	if (!pkey || at != spki.data + spki.size || kind_of(pkey, &kind) < 0)
-		return err_set(
-			err, E_INVALID, "expected an Ed25519 or P-256 public key (SPKI DER)");
+	AUTO(context_done) EVP_MD_CTX *context = EVP_MD_CTX_new();
+	AUTO(pkey_done) EVP_PKEY *pkey = load_public(spki, &kind);
+	if (!pkey)
+		return err_set(err, E_INVALID,
+			"expected an Ed25519 or P-256 public key (SPKI DER, uncompressed point)");
 	if (!context || EVP_DigestVerifyInit(context, NULL, digest_of(kind), NULL, pkey) != 1)
 		return err_set(err, E_INTERNAL, "OpenSSL could not start verifying");
 	if (EVP_DigestVerify(context, signature.data, signature.size, message.data, message.size) !=

@@ -1,0 +1,173 @@
+"""How an operator meets cced: settings and their precedence, tokens and roles, TLS, bad starts, fairness."""
+import hashlib
+import http.client
+import json
+import os
+import pathlib
+import ssl
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from service import CCED, Service, script  # noqa: E402
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces and mounts")
+
+
+def run_cced(*flags, env=None, **more):
+    return subprocess.run([CCED, *flags], capture_output=True, text=True, timeout=30,
+                          env={"PATH": os.environ["PATH"], **(env or {})}, **more)
+
+
+def test_help_and_version():
+    help_text = run_cced("--help")
+    assert help_text.returncode == 0 and "Example:" in help_text.stdout
+    for name in ("--port", "--state-dir", "--queue-max", "--tls", "CUPEL_", "Precedence"):
+        assert name in help_text.stdout
+    assert run_cced("--version").stdout.startswith("cced ")
+
+
+@pytest.mark.parametrize("flags,env,text", [
+    (["--nonsense"], {}, "unknown option"),
+    (["--port", "65536"], {}, "setting port"),
+    (["--port", "x"], {}, "setting port"),
+    (["extra"], {}, "unexpected argument"),
+    (["--log-level", "loud"], {}, "log level"),
+    ([], {"CUPEL_QUEUE_MAX": "-1"}, "setting queue-max"),
+    (["--config", "/nonexistent.json"], {}, "/nonexistent.json"),
+])
+def test_bad_settings_are_named(tmp_path, flags, env, text):
+    done = run_cced("--state-dir", str(tmp_path), *flags, env=env)
+    assert done.returncode == 1
+    assert text in json.loads(done.stderr.splitlines()[-1])["error"]
+
+
+def test_bad_files(tmp_path):
+    file = tmp_path / "config.json"
+    for content, text in (("{", "JSON"), ("[]", "object"), ('{"nope": 1}', "unknown setting"),
+                          ('{"port": "7"}', "setting port"), ('{"port": 70000}', "setting port")):
+        file.write_text(content)
+        done = run_cced("--config", str(file))
+        assert done.returncode == 1 and text in done.stderr, (content, done.stderr)
+
+
+def test_precedence(tmp_path):
+    """flag > environment > file > default, seen at the limit of the queue."""
+    file = tmp_path / "config.json"
+    file.write_text('{"dataset-max-mb": 3, "json-max-mb": 3}')
+
+    def limit_mb(*flags, env=None):
+        service = Service("--config", str(file), *flags, environment=env)
+        try:
+            for megabytes in (1, 2, 3):
+                status, _ = service.execute(script("print(1)", data={
+                    "data": "x" * ((megabytes << 20) - 4096)}))
+                if status == 413:
+                    return megabytes - 1
+            return 3
+        finally:
+            service.close()
+    assert limit_mb() == 3
+    assert limit_mb(env={"CUPEL_DATASET_MAX_MB": "2"}) == 2
+    assert limit_mb("--dataset-max-mb", "1", env={"CUPEL_DATASET_MAX_MB": "2"}) == 1
+
+
+def test_one_service_per_state_directory():
+    service = Service()
+    try:
+        second = run_cced("--port", "0", "--state-dir", str(service.state))
+        assert second.returncode == 1 and "another cced" in second.stderr
+        port = run_cced("--port", str(service.port), "--state-dir", str(service.state) + "-other")
+        assert port.returncode == 1 and "cannot listen" in port.stderr
+    finally:
+        service.close()
+        subprocess.run(["rm", "-rf", str(service.state) + "-other"], check=True)
+
+
+def test_missing_image_says_how_to_build_it(tmp_path):
+    done = run_cced("--port", "0", "--state-dir", str(tmp_path), "--image", "0" * 64)
+    assert done.returncode == 1 and "image" in done.stderr
+
+
+def tokens_file(state, *rows):
+    (state / "tokens.json").write_text(json.dumps([
+        {"principal": name, "roles": roles, "sha256": hashlib.sha256(token.encode()).hexdigest()}
+        for name, roles, token in rows]))
+
+
+def test_roles_and_ownership(tmp_path):
+    tokens_file(tmp_path, ("alice", ["submit"], "a"), ("bob", ["submit", "read"], "b"),
+                ("carol", ["read"], "c"), ("root", ["admin"], "r"))
+    (tmp_path / "token").write_text("r")
+    service = Service(state=tmp_path)
+    try:
+        body = json.dumps(script("print(1)"))
+        headers = {"Content-Type": "application/json", "Prefer": "respond-async"}
+        status, _, data = service.call("POST", "/execute", body, headers=headers, token="a")
+        assert status == 202
+        job = json.loads(data)["job_url"]
+        assert service.call("POST", "/execute", body, headers=headers, token="c")[0] == 403
+        assert service.call("GET", "/certificates", token="a")[0] == 403
+        assert service.call("GET", "/certificates", token="c")[0] == 200
+        assert service.call("GET", job, token="a")[0] == 200
+        assert service.call("GET", job, token="b")[0] == 404
+        assert service.call("DELETE", job, token="b")[0] == 404
+        assert service.call("GET", job, token="r")[0] == 200
+    finally:
+        service.stop()
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", '[{"principal": "x"}]', "[",
+                                     '[{"principal":"x","roles":["king"],"sha256":"' + "0" * 64 + '"}]'])
+def test_bad_token_files(tmp_path, content):
+    (tmp_path / "tokens.json").write_text(content)
+    done = run_cced("--port", "0", "--state-dir", str(tmp_path))
+    assert done.returncode == 1 and "tokens.json" in done.stderr
+
+
+def test_tls():
+    service = Service("--tls")
+    try:
+        assert service.url.startswith("https://")
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection("127.0.0.1", service.port, context=context)
+        connection.request("POST", "/execute", json.dumps(script("print('tls')")), {
+            "Content-Type": "application/json", "Authorization": f"Bearer {service.token}"})
+        reply = json.loads(connection.getresponse().read())
+        assert reply["result"]["output"] == "tls\n"
+        assert reply["certificate_url"].startswith("https://")
+    finally:
+        service.stop()
+
+
+def test_two_principals_share(tmp_path):
+    """One who floods the queue does not keep the other out: served in turn."""
+    tokens_file(tmp_path, ("flood", ["submit"], "f"), ("quiet", ["submit"], "q"))
+    (tmp_path / "token").write_text("f")
+    service = Service("--concurrency", "1", state=tmp_path)
+    order, lock = [], threading.Lock()
+
+    def submit(token):
+        status, _, _ = service.call(
+            "POST", "/execute", json.dumps(script("import time; time.sleep(0.1)")),
+            headers={"Content-Type": "application/json"}, token=token)
+        with lock:
+            order.append((token, status))
+    try:
+        threads = [threading.Thread(target=submit, args=("f",)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.15)
+        late = threading.Thread(target=submit, args=("q",))
+        late.start()
+        for thread in [*threads, late]:
+            thread.join()
+        assert all(status == 200 for _, status in order)
+        assert [token for token, _ in order].index("q") <= 4, order
+    finally:
+        service.stop()
