@@ -16,7 +16,7 @@ import sys
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 import test_golden
 import verifier
@@ -48,11 +48,11 @@ class Maker:
         return subprocess.run([TEE_SIM, "quote", "--dir", self.directory, "--report-data",
                                report_data.hex()], check=True, capture_output=True).stdout
 
-    def statement(self):
+    def statement(self, spki=None):
         golden = test_golden.golden()
         inputs, outcome = json.loads(golden["inputs"]), json.loads(golden["outcome"])
         run = {"trace": {"root": golden["traceRoot"], "size": 5}}
-        spki = spki_of(self.agent)
+        spki = spki or spki_of(self.agent)
         report_data = hashlib.sha512(
             b"cupel-execution-v1\0" + bytes.fromhex(golden["claimDigest"])
             + hashlib.sha256(test_golden.canonical(run)).digest()
@@ -78,6 +78,15 @@ class Maker:
             "signatures": [{"keyid": hashlib.sha256(spki_of(key)).hexdigest(),
                             "sig": base64.b64encode(key.sign(pae)).decode()}
                            for key in keys or (self.agent, self.issuer)]}).encode()
+
+    def sign_p256(self, statement, key, spki):
+        envelope = json.loads(self.sign(statement))
+        payload = base64.b64decode(envelope["payload"])
+        pae = b"DSSEv1 28 application/vnd.in-toto+json %d " % len(payload) + payload
+        envelope["signatures"] = [{
+            "keyid": hashlib.sha256(spki).hexdigest(),
+            "sig": base64.b64encode(key.sign(pae, ec.ECDSA(hashes.SHA256()))).decode()}]
+        return json.dumps(envelope).encode()
 
     def verify(self, envelope, **given):
         given.setdefault("roots", [self.root])
@@ -264,6 +273,17 @@ def test_stolen_evidence_does_not_fit_another_key(maker, statement):
                      base64.b64encode(spki_of(thief)).decode())
     checks, verdict = maker.verify(maker.sign(forged, (thief, maker.issuer)))
     assert (checks["signature"], checks["binding"], verdict) == ("pass", "fail", "failed")
+
+
+def test_agent_key_may_be_p256_in_one_form(maker):
+    """Statement and quote made anew for a P-256 key; a compressed point is another SPKI."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    point = key.public_key().public_bytes(serialization.Encoding.X962,
+                                          serialization.PublicFormat.CompressedPoint)
+    compressed = bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200") + point
+    for spki, expected in ((spki_of(key), "simulated"), (compressed, "failed")):
+        envelope = maker.sign_p256(maker.statement(spki), key, spki)
+        assert maker.verify(envelope, issuer=None)[1] == expected
 
 
 def test_signatures(maker, statement):

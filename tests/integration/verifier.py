@@ -120,6 +120,9 @@ def load_key(spki):
         raise Fault("no public key") from None
     is_p256 = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
     require(is_p256 or isinstance(key, ed25519.Ed25519PublicKey), "neither Ed25519 nor P-256")
+    require(key.public_bytes(serialization.Encoding.DER,
+                             serialization.PublicFormat.SubjectPublicKeyInfo) == spki,
+            "not the one form of this key")
     return key
 
 
