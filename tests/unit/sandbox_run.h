@@ -126,7 +126,7 @@ static void run_finish(struct run *run, int control)
 	fd_close(&run->files.stderr_fd);
 }
 
-static int run_begin(struct run *run, const char *const argv[])
+UNUSED static int run_begin(struct run *run, const char *const argv[])
 {
 	struct err err;
 	run->plan.argv = argv;
@@ -137,7 +137,7 @@ static int run_begin(struct run *run, const char *const argv[])
 
 #define ARGV(...) ((const char *const[]){ "/bin/hostile", __VA_ARGS__, NULL })
 
-static void run_argv(struct run *run, const char *const argv[])
+UNUSED static void run_argv(struct run *run, const char *const argv[])
 {
 	run_finish(run, run_begin(run, argv));
 }

@@ -57,7 +57,9 @@ int build_host(struct slot *slot, int *ret_signals, struct err *err)
 	(void)umask(0);
 	/* No groups of the caller's for the payload; nobody looks into this process. */
 	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0 || setgroups(0, NULL) < 0 ||
-		prctl(PR_SET_DUMPABLE, 0) < 0)
+		prctl(PR_SET_DUMPABLE, 0) < 0 ||
+		/* However it was started: sweeping recognises the living by this name. */
+		prctl(PR_SET_NAME, "cupel-sandbox") < 0)
 		return err_sys(err, E_UNAVAILABLE, "preparing the supervisor (is it root?)");
 	TRY(fd_open("/proc", O_PATH | O_DIRECTORY, 0, &slot->host_proc, err));
 	TRY(fd_open("/proc/self/ns/mnt", O_RDONLY, 0, &slot->host_mounts, err));
@@ -193,6 +195,9 @@ int build_adopt(struct slot *slot, struct err *err)
 		errno = (int)-status;
 		return err_sys(err, E_UNAVAILABLE, "mounting %s", step);
 	}
+	/* A pool builds at low priority; a run has the usual one. */
+	(void)setpriority(PRIO_PROCESS, 0, 0);
+	(void)setpriority(PRIO_PROCESS, (id_t)slot->payload_pid, 0);
 	connect_stdio(slot);
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "engines/sandbox/cgroup.h"
+#include "engines/sandbox/client.h"
 #include "engines/sandbox/sandbox.h"
 #include "engines/sandbox/sys.h"
 #include "engines/sandbox/wire.h"
@@ -28,6 +29,7 @@ enum {
 
 struct birth {
 	const char *path;
+	const char *verb;
 	int control; /* the supervisor's end */
 	int error;   /* positive errno when the program could not be executed */
 };
@@ -36,10 +38,8 @@ struct birth {
 static int become_supervisor(void *argument)
 {
 	struct birth *birth = argument;
-	char name[] = "cupel-sandbox";
-	char verb[] = "slot";
-	char *argv[] = { name, verb, NULL };
-	char *env[] = { NULL };
+	const char *argv[] = { "cupel-sandbox", birth->verb, NULL };
+	const char *env[] = { NULL };
 	uint64_t no_signals = 0;
 	long moved = sys3(fcntl, birth->control, F_DUPFD_CLOEXEC, FD_OUT_OF_THE_WAY);
 	long null = sys4(openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0);
@@ -81,14 +81,15 @@ static int become_parent(void *argument)
 	return 0;
 }
 
-int sandbox_open(const struct sandbox_config *config, int *ret_control, struct err *err)
+int client_spawn(
+	const struct sandbox_config *config, const char *verb, int *ret_control, struct err *err)
 {
 	uint8_t stack[2 * STACK_BYTES] __attribute__((aligned(16)));
 	int pair[2];
 	TRY(fd_socketpair(SOCK_SEQPACKET, pair, err));
 	auto_close ours = pair[0];
 	auto_close theirs = pair[1];
-	struct birth birth = { .path = config->supervisor_path, .control = theirs };
+	struct birth birth = { config->supervisor_path, verb, theirs, 0 };
 	struct clone_args args = {
 		.flags = CLONE_VM | CLONE_VFORK,
 		.stack = (uintptr_t)stack,
@@ -110,22 +111,35 @@ int sandbox_open(const struct sandbox_config *config, int *ret_control, struct e
 	return 0;
 }
 
-static int send_plan(int control, enum wire_kind kind, enum sandbox_tier tier,
-	const struct sandbox_plan *plan, const struct sandbox_files *files, struct err *err)
+int sandbox_open(const struct sandbox_config *config, int *ret_control, struct err *err)
+{
+	return client_spawn(config, "slot", ret_control, err);
+}
+
+void client_collect_files(const struct sandbox_files *files, int ret_fds[static WIRE_FILES],
+	size_t *ret_count, uint32_t *ret_mask)
 {
 	const int members[WIRE_FILES] = { files->root_fd, files->mask_fd, files->app_fd,
 		files->data_fd, files->stdin_fd, files->stdout_fd, files->stderr_fd };
-	int fds[WIRE_FILES];
-	size_t count = 0;
-	uint32_t mask = 0;
-	auto_done(buf) message = { .limit = WIRE_MESSAGE_MAX };
-	TRY(sandbox_plan_check(plan, err));
+	*ret_count = 0;
+	*ret_mask = 0;
 	for (size_t i = 0; i < WIRE_FILES; i++) {
 		if (members[i] < 0)
 			continue;
-		fds[count++] = members[i];
-		mask |= 1u << i;
+		ret_fds[(*ret_count)++] = members[i];
+		*ret_mask |= 1u << i;
 	}
+}
+
+static int send_plan(int control, enum wire_kind kind, enum sandbox_tier tier,
+	const struct sandbox_plan *plan, const struct sandbox_files *files, struct err *err)
+{
+	int fds[WIRE_FILES];
+	size_t count;
+	uint32_t mask;
+	auto_done(buf) message = { .limit = WIRE_MESSAGE_MAX };
+	TRY(sandbox_plan_check(plan, err));
+	client_collect_files(files, fds, &count, &mask);
 	TRY(wire_encode_plan(kind, tier, plan, mask, &message, err));
 	return fd_send(control, buf_view(&message), fds, count, err);
 }
@@ -136,11 +150,17 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
 	return send_plan(control, WIRE_PLAN, SANDBOX_TIER_COLD, plan, files, err);
 }
 
-int sandbox_prepare(int control, enum sandbox_tier tier, const struct sandbox_plan *plan,
-	const struct sandbox_files *files, struct err *err)
+int client_check_prepare(enum sandbox_tier tier, const struct sandbox_plan *plan, struct err *err)
 {
 	if (tier != SANDBOX_TIER_HOT && tier != SANDBOX_TIER_PARKED)
 		return err_set(err, E_INVALID, "only hot and parked sandboxes are prepared");
+	return sandbox_plan_check(plan, err);
+}
+
+int sandbox_prepare(int control, enum sandbox_tier tier, const struct sandbox_plan *plan,
+	const struct sandbox_files *files, struct err *err)
+{
+	TRY(client_check_prepare(tier, plan, err));
 	return send_plan(control, WIRE_PREPARE, tier, plan, files, err);
 }
 

@@ -1,26 +1,85 @@
 /*
  * cupel-sandbox: the supervisor of one sandbox, and the small command line around it.
  *
- *	cupel-sandbox slot            one sandbox, controlled over descriptor 3 (the library's use)
- *
  * A program of its own because one supervisor must not share an address space with anything else,
  * and because it is started once per run: small and static, it starts in a fraction of a
  * millisecond.
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "programs/cupel-sandbox/commands.h"
+#include "engines/sandbox/pool.h"
 #include "engines/sandbox/slot.h"
+#include "kit/base/attr.h"
 #include "kit/base/str.h"
 
-enum { CONTROL_FD = 3, EXIT_USAGE = 2 };
+enum { CONTROL_FD = 3 };
+
+static const char usage[] =
+	"usage: cupel-sandbox run --root DIR [OPTION]... [--] PROGRAM [ARG]...\n"
+	"       cupel-sandbox doctor [--json]\n"
+	"       cupel-sandbox selftest\n"
+	"       cupel-sandbox slot | pool       (for the library; controlled over descriptor 3)\n"
+	"\n"
+	"run options:\n"
+	"  --root DIR           the image, seen read-only (required)\n"
+	"  --mask DIR           a directory of whiteouts laid over the image\n"
+	"  --app DIR, --data DIR  appear read-only at /app and /data\n"
+	"  --env NAME=VALUE     an environment variable (else there are none)\n"
+	"  --cwd DIR            working directory (default /work)\n"
+	"  --limit NAME=VALUE   wall_ms cpu_ms memory_bytes disk_bytes disk_files file_bytes\n"
+	"                       output_bytes processes tasks\n"
+	"  --exec-in-work       allow executing files the program writes\n"
+	"  --trace              show every program executed, on stderr\n"
+	"  --json               print the result as JSON on stderr\n"
+	"\n"
+	"exit status of run: that of the program; 128+n after signal n; 125 when a limit ended "
+	"it;\n"
+	"2 for wrong arguments. Example:\n"
+	"  cupel-sandbox run --root /srv/image --limit wall_ms=2000 python3 -c 'print(1)'\n";
+
+static int command_slot(int argc, char **argv)
+{
+	struct err err;
+	(void)argc;
+	(void)argv;
+	return slot_serve(CONTROL_FD, &err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int command_pool(int argc, char **argv)
+{
+	struct err err;
+	(void)argc;
+	(void)argv;
+	return pool_serve(CONTROL_FD, "/proc/self/exe", &err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int command_help(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return fputs(usage, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{ "slot", command_slot },
+	{ "pool", command_pool },
+	{ "run", command_run },
+	{ "doctor", command_doctor },
+	{ "selftest", command_selftest },
+	{ "selftest-payload", command_selftest_payload },
+	{ "--help", command_help },
+};
 
 int main(int argc, char **argv)
 {
-	struct err err;
-	if (argc == 2 && str_equal(argv[1], "slot"))
-		return slot_serve(CONTROL_FD, &err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-	(void)fputs("usage: cupel-sandbox slot\n", stderr);
-	return EXIT_USAGE;
+	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++)
+		if (str_equal(commands[i].name, argv[1]))
+			return commands[i].run(argc - 2, argv + 2);
+	(void)fputs(usage, stderr);
+	return COMMAND_EXIT_USAGE;
 }

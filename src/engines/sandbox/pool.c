@@ -1,0 +1,277 @@
+/*
+ * The pool process. See pool.h.
+ *
+ * One loop over the caller's descriptor, the one sandbox that is being built, and all that are
+ * ready (a ready one that says anything is broken: it is dropped and replaced). A template that
+ * fails to build several times in a row is given up until it is set anew; the reason is the
+ * answer to every take.
+ */
+#include "engines/sandbox/pool.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "engines/sandbox/pool_wire.h"
+#include "kit/base/fd.h"
+#include "kit/base/mem.h"
+#include "kit/base/str.h"
+
+enum { NICE_WHILE_BUILDING = 10, WATCHED_MAX = 2 + POOL_TEMPLATES_MAX * POOL_SIZE_MAX };
+
+struct template
+{
+	char name[POOL_NAME_MAX];
+	struct buf message; /* PREPARE, sent to each new sandbox */
+	int fds[FD_PASS_MAX];
+	size_t fd_count;
+	uint32_t wanted;
+	int ready[POOL_SIZE_MAX];
+	uint32_t ready_count;
+	uint32_t failures; /* in a row */
+	char reason[SANDBOX_CAUSE_TEXT_MAX];
+};
+
+struct pool {
+	int control;
+	const char *program;
+	struct template templates[POOL_TEMPLATES_MAX];
+	size_t template_count;
+	int building; /* -1 none */
+	struct template *building_for;
+	struct sandbox_pool_status counts;
+	struct pollfd *watched;
+};
+
+static struct template *find(struct pool *pool, const char *name)
+{
+	for (size_t i = 0; i < pool->template_count; i++)
+		if (str_equal(pool->templates[i].name, name))
+			return &pool->templates[i];
+	return NULL;
+}
+
+static void drop_ready(struct template *template, uint32_t index)
+{
+	fd_close(&template->ready[index]);
+	template->ready[index] = template->ready[--template->ready_count];
+}
+
+static void clear(struct pool *pool, struct template *template)
+{
+	while (template->ready_count)
+		drop_ready(template, template->ready_count - 1);
+	for (size_t i = 0; i < template->fd_count; i++)
+		fd_close(&template->fds[i]);
+	template->fd_count = 0;
+	buf_done(&template->message);
+	if (pool->building_for == template)
+		fd_close(&pool->building);
+}
+
+static void build_failed(struct pool *pool, const char *reason)
+{
+	struct template *template = pool->building_for;
+	size_t size = MIN(strlen(reason), sizeof(template->reason) - 1);
+	fd_close(&pool->building);
+	pool->counts.failed_total++;
+	template->failures++;
+	memcpy(template->reason, reason, size);
+	template->reason[size] = 0;
+}
+
+static void start_building(struct pool *pool, struct template *template)
+{
+	const struct sandbox_config config = { .supervisor_path = pool->program };
+	struct err err;
+	pool->building_for = template;
+	if (sandbox_open(&config, &pool->building, &err) < 0 ||
+		fd_send(pool->building, buf_view(&template->message), template->fds,
+			template->fd_count, &err) < 0)
+		build_failed(pool, err.message);
+}
+
+/* The template that lacks most gets the next one. */
+static void refill(struct pool *pool)
+{
+	struct template *neediest = NULL;
+	uint32_t most = 0;
+	for (size_t i = 0; pool->building < 0 && i < pool->template_count; i++) {
+		struct template *template = &pool->templates[i];
+		if (template->failures >= POOL_FAILURES_MAX ||
+			template->wanted <= template->ready_count)
+			continue;
+		uint32_t lack = template->wanted - template->ready_count;
+		if (lack > most) {
+			most = lack;
+			neediest = template;
+		}
+	}
+	if (neediest)
+		start_building(pool, neediest);
+}
+
+static void handle_building(struct pool *pool)
+{
+	struct template *template = pool->building_for;
+	struct sandbox_event event;
+	struct err err;
+	if (sandbox_receive(pool->building, SANDBOX_DONT_WAIT, &event, &err) < 0) {
+		build_failed(pool, err.message);
+		return;
+	}
+	if (event.kind == SANDBOX_EVENT_DONE) {
+		build_failed(pool, event.result.text);
+		return;
+	}
+	if (event.kind != SANDBOX_EVENT_READY)
+		return;
+	template->failures = 0;
+	pool->counts.built_total++;
+	template->ready[template->ready_count++] = take_fd(&pool->building);
+}
+
+static int keep(struct pool *pool, const struct pool_request *request, struct view plan, int *fds,
+	size_t fd_count, struct err *err)
+{
+	struct template *template = find(pool, request->name);
+	if (!template && pool->template_count == POOL_TEMPLATES_MAX)
+		return err_set(err, E_LIMIT, "at most %d templates", POOL_TEMPLATES_MAX);
+	if (request->count > POOL_SIZE_MAX)
+		return err_set(err, E_LIMIT, "at most %d ready sandboxes", POOL_SIZE_MAX);
+	if (!template)
+		template = &pool->templates[pool->template_count++];
+	clear(pool, template);
+	*template = (struct template){ .wanted = request->count, .fd_count = fd_count };
+	memcpy(template->name, request->name, sizeof(template->name));
+	for (size_t i = 0; i < fd_count; i++)
+		template->fds[i] = take_fd(&fds[i]);
+	return buf_append(&template->message, plan, err);
+}
+
+static int take(struct pool *pool, const char *name, int *ret_fd, struct err *err)
+{
+	struct template *template = find(pool, name);
+	if (template && template->failures >= POOL_FAILURES_MAX)
+		return err_set(err, E_UNAVAILABLE, "template %s cannot be built: %s", name,
+			template->reason);
+	if (!template || !template->ready_count) {
+		pool->counts.missed_total++;
+		return err_set(err, E_NOT_FOUND, "no sandbox of template %s is ready", name);
+	}
+	/* The oldest first: it had the most time to settle. */
+	*ret_fd = template->ready[0];
+	memmove(template->ready, template->ready + 1,
+		--template->ready_count * sizeof(template->ready[0]));
+	pool->counts.taken_total++;
+	return 0;
+}
+
+static int serve(struct pool *pool, struct view message, int *fds, size_t fd_count, int *ret_fd,
+	struct err *err)
+{
+	struct pool_request request;
+	struct reader reader = reader_of(message);
+	struct view head = reader_take(&reader, sizeof(request));
+	if (reader.failed)
+		return err_set(err, E_INTEGRITY, "sandbox pool: a request that is too short");
+	memcpy(&request, head.data, sizeof(request));
+	request.name[sizeof(request.name) - 1] = 0;
+	if (request.version != WIRE_VERSION)
+		return err_set(err, E_INTEGRITY, "sandbox pool: another version");
+	if (request.kind == POOL_KEEP)
+		return keep(pool, &request, reader.rest, fds, fd_count, err);
+	if (request.kind == POOL_TAKE)
+		return take(pool, request.name, ret_fd, err);
+	if (request.kind == POOL_STATUS)
+		return 0;
+	return err_set(err, E_INTEGRITY, "sandbox pool: an unknown request");
+}
+
+static void count_now(struct pool *pool)
+{
+	pool->counts.ready = 0;
+	pool->counts.building = pool->building >= 0;
+	for (size_t i = 0; i < pool->template_count; i++)
+		pool->counts.ready += pool->templates[i].ready_count;
+}
+
+/* One request and its answer. False when the caller is gone. */
+static bool handle_request(struct pool *pool, uint8_t *message)
+{
+	struct pool_reply reply = {};
+	struct err err = {};
+	int fds[FD_PASS_MAX];
+	size_t count = 0;
+	ssize_t size;
+	auto_close given = -1;
+	if (fd_receive(pool->control, message, POOL_MESSAGE_MAX, 0, &size, fds, &count, &err) < 0 ||
+		size <= 0)
+		return false;
+	reply.status = serve(pool, view_of(message, (size_t)size), fds, count, &given, &err);
+	for (size_t i = 0; i < count; i++)
+		fd_close(&fds[i]);
+	if (reply.status < 0)
+		memcpy(reply.message, err.message, sizeof(reply.message));
+	count_now(pool);
+	reply.counts = pool->counts;
+	return fd_send(pool->control, view_of(&reply, sizeof(reply)), &given, given >= 0, &err) ==
+	       0;
+}
+
+/* A ready sandbox has nothing to say; one that does is broken. */
+static void drop_broken(struct pool *pool, size_t count)
+{
+	for (size_t w = 2; w < count; w++) {
+		if (!pool->watched[w].revents)
+			continue;
+		for (size_t t = 0; t < pool->template_count; t++)
+			for (uint32_t i = pool->templates[t].ready_count; i-- > 0;)
+				if (pool->templates[t].ready[i] == pool->watched[w].fd)
+					drop_ready(&pool->templates[t], i);
+	}
+}
+
+static size_t watch(struct pool *pool)
+{
+	size_t count = 0;
+	pool->watched[count++] = (struct pollfd){ .fd = pool->control, .events = POLLIN };
+	pool->watched[count++] = (struct pollfd){ .fd = pool->building, .events = POLLIN };
+	for (size_t t = 0; t < pool->template_count; t++)
+		for (uint32_t i = 0; i < pool->templates[t].ready_count; i++)
+			pool->watched[count++] = (struct pollfd){
+				.fd = pool->templates[t].ready[i],
+				.events = POLLIN,
+			};
+	return count;
+}
+
+int pool_serve(int control, const char *program, struct err *err)
+{
+	struct pool *pool = mem_alloc(1, sizeof(*pool));
+	auto_free uint8_t *message = mem_alloc(1, POOL_MESSAGE_MAX);
+	pool->control = control;
+	pool->program = program;
+	pool->building = -1;
+	pool->watched = mem_alloc(WATCHED_MAX, sizeof(*pool->watched));
+	/* What is built inherits it; a sandbox that gets its run leaves it (build_adopt). */
+	if (setpriority(PRIO_PROCESS, 0, NICE_WHILE_BUILDING) < 0)
+		return err_sys(err, E_UNAVAILABLE, "setpriority");
+	for (bool is_wanted = true; is_wanted;) {
+		refill(pool);
+		size_t count = watch(pool);
+		if (poll(pool->watched, count, -1) < 0)
+			continue;
+		drop_broken(pool, count);
+		if (pool->watched[1].revents && pool->building == pool->watched[1].fd)
+			handle_building(pool);
+		if (pool->watched[0].revents)
+			is_wanted = handle_request(pool, message);
+	}
+	for (size_t t = 0; t < pool->template_count; t++)
+		clear(pool, &pool->templates[t]);
+	mem_free(pool->watched);
+	mem_free(pool);
+	return 0;
+}

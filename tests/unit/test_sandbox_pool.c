@@ -1,0 +1,134 @@
+/* The pool: hands out, refills, gives up on what cannot be built, dies without leaving anything. */
+#include <errno.h>
+#include <string.h>
+
+#include "engines/sandbox/pool.h"
+#include "sandbox_run.h"
+
+enum { TRIES = 2000, TRY_USEC = 1000 };
+
+static const struct sandbox_config config = { .supervisor_path = SUPERVISOR };
+
+static int open_pool(void)
+{
+	struct err err;
+	int pool = -1;
+	ck_assert_ok(sandbox_pool_open(&config, &pool, &err), err);
+	return pool;
+}
+
+static void keep(int pool, const char *name, uint32_t count)
+{
+	struct err err;
+	struct run r;
+	run_init(&r);
+	r.plan.argv = ARGV("unused");
+	ck_assert_ok(
+		sandbox_pool_keep(pool, name, SANDBOX_TIER_HOT, count, &r.plan, &r.files, &err),
+		err);
+}
+
+static void wait_ready(int pool, uint32_t count)
+{
+	struct sandbox_pool_status status = {};
+	struct err err;
+	for (int i = 0; i < TRIES && status.ready != count; i++) {
+		ck_assert_ok(sandbox_pool_status(pool, &status, &err), err);
+		(void)usleep(TRY_USEC);
+	}
+	ck_assert_uint_eq(status.ready, count);
+}
+
+START_TEST(takes_and_refills)
+{
+	struct err err;
+	struct sandbox_pool_status status;
+	int pool = open_pool();
+	keep(pool, "hostile", 3);
+	for (int round = 0; round < 3; round++) {
+		wait_ready(pool, 3);
+		for (int i = 0; i < 3; i++) {
+			auto_done(run) r;
+			int control = -1;
+			run_init(&r);
+			r.files.root_fd = -1;
+			r.plan.argv = ARGV("exit", "4");
+			ck_assert_ok(fd_memfd("o", &r.files.stdout_fd, &err), err);
+			ck_assert_ok(fd_memfd("e", &r.files.stderr_fd, &err), err);
+			ck_assert_ok(sandbox_pool_take(pool, "hostile", &control, &err), err);
+			ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
+			run_finish(&r, control);
+			ck_assert_int_eq(r.result.exit_code, 4);
+			ck_assert_int_eq(r.result.tier, SANDBOX_TIER_HOT);
+		}
+	}
+	ck_assert_ok(sandbox_pool_status(pool, &status, &err), err);
+	ck_assert_uint_eq(status.taken_total, 9);
+	ck_assert_uint_eq(status.failed_total, 0);
+	(void)close(pool);
+}
+END_TEST
+
+START_TEST(empty_and_unknown)
+{
+	struct err err;
+	int control = -1;
+	int pool = open_pool();
+	ck_assert_fails(sandbox_pool_take(pool, "nobody", &control, &err), E_NOT_FOUND, err);
+	ck_assert_fails(sandbox_pool_take(pool, "a/b", &control, &err), E_INVALID, err);
+	keep(pool, "one", 1);
+	wait_ready(pool, 1);
+	keep(pool, "one", 0);
+	wait_ready(pool, 0);
+	ck_assert_fails(sandbox_pool_take(pool, "one", &control, &err), E_NOT_FOUND, err);
+	(void)close(pool);
+}
+END_TEST
+
+START_TEST(gives_up_on_the_impossible)
+{
+	struct err err;
+	struct sandbox_pool_status status = {};
+	struct run r;
+	int control = -1;
+	int pool = open_pool();
+	run_init(&r);
+	r.plan.argv = ARGV("exit", "1"); /* a parked program that ends at once */
+	ck_assert_ok(
+		sandbox_pool_keep(pool, "bad", SANDBOX_TIER_PARKED, 2, &r.plan, &r.files, &err),
+		err);
+	for (int i = 0; i < TRIES && status.failed_total < POOL_FAILURES_MAX; i++) {
+		ck_assert_ok(sandbox_pool_status(pool, &status, &err), err);
+		(void)usleep(TRY_USEC);
+	}
+	ck_assert_uint_eq(status.failed_total, POOL_FAILURES_MAX);
+	ck_assert_fails(sandbox_pool_take(pool, "bad", &control, &err), E_UNAVAILABLE, err);
+	ck_assert_ptr_nonnull(strstr(err.message, "parking"));
+	(void)close(pool);
+}
+END_TEST
+
+START_TEST(a_taken_one_outlives_the_pool)
+{
+	struct err err;
+	auto_done(run) r;
+	int control = -1;
+	int pool = open_pool();
+	keep(pool, "x", 2);
+	wait_ready(pool, 2);
+	run_init(&r);
+	r.files.root_fd = -1;
+	ck_assert_ok(sandbox_pool_take(pool, "x", &control, &err), err);
+	(void)close(pool);
+	(void)usleep(15000);
+	r.plan.argv = ARGV("exit", "6");
+	ck_assert_ok(fd_memfd("o", &r.files.stdout_fd, &err), err);
+	ck_assert_ok(fd_memfd("e", &r.files.stderr_fd, &err), err);
+	ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
+	run_finish(&r, control);
+	ck_assert_int_eq(r.result.exit_code, 6);
+}
+END_TEST
+
+UNIT_MAIN("sandbox_pool", takes_and_refills, empty_and_unknown, gives_up_on_the_impossible,
+	a_taken_one_outlives_the_pool)
