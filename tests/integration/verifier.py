@@ -120,9 +120,14 @@ def load_key(spki):
         raise Fault("no public key") from None
     is_p256 = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
     require(is_p256 or isinstance(key, ed25519.Ed25519PublicKey), "neither Ed25519 nor P-256")
-    require(key.public_bytes(serialization.Encoding.DER,
-                             serialization.PublicFormat.SubjectPublicKeyInfo) == spki,
-            "not the one form of this key")
+    if is_p256:
+        point = key.public_bytes(serialization.Encoding.X962,
+                                 serialization.PublicFormat.UncompressedPoint)
+        form = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200") + point
+    else:
+        form = bytes.fromhex("302a300506032b6570032100") + key.public_bytes(
+            serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    require(spki == form, "not the one form of this key")
     return key
 
 
