@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
@@ -34,6 +35,15 @@ const char *image_state_dir(void)
 {
 	const char *chosen = secure_getenv("CUPEL_STATE_DIR");
 	return chosen && *chosen ? chosen : IMAGE_STATE_DEFAULT;
+}
+
+const char *image_state_for(const char *state_dir)
+{
+	char path[PATH_MAX];
+	struct err ignored;
+	bool is_there = str_format(path, sizeof(path), &ignored, "%s/images", state_dir) == 0 &&
+			access(path, F_OK) == 0;
+	return is_there ? state_dir : image_state_dir();
 }
 
 void image_close(struct image *image)

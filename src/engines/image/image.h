@@ -34,6 +34,10 @@ enum image_flags {
 /* The directory images lie below: $CUPEL_STATE_DIR when set and not empty, else the default. */
 const char *image_state_dir(void);
 
+/* Where the images for a service's state directory are: there when it has images/, else as above.
+ */
+const char *image_state_for(const char *state_dir);
+
 /*
  * Find, mount (read-only, nosuid, nodev; detached) and read one image. Needs CAP_SYS_ADMIN.
  *

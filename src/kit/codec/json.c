@@ -100,6 +100,8 @@ static const struct {
 
 enum json_kind json_kind(const struct json *value)
 {
+	if (!value)
+		return JSON_KIND_ANY;
 	json_type type = json_typeof(inner(value));
 	if (type == JSON_FALSE)
 		return JSON_KIND_BOOLEAN;

@@ -49,7 +49,7 @@ static inline void json_free_pointer(struct json **value)
 }
 #define auto_json AUTO(json_free_pointer) struct json
 
-enum json_kind json_kind(const struct json *value);
+enum json_kind json_kind(const struct json *value); /* JSON_KIND_ANY for NULL */
 const char *json_kind_name(enum json_kind kind);
 
 /* Access; a value of another kind yields the empty answer (NULL, 0, false, empty view). */

@@ -151,7 +151,9 @@ static void print_help(void)
 	       "Each setting may also stand in the environment as CUPEL_NAME "
 	       "(CUPEL_QUEUE_MAX=10).\n"
 	       "Precedence: flag, environment, file, default.\n\n"
-	       "Example: cced --port 7300 --state-dir /var/lib/cupel\n");
+	       "Example: cced --port 7300 --state-dir /var/lib/cupel\n"
+	       "Exit codes: 0 stopped by SIGTERM or SIGINT, 1 failed (the last log line says "
+	       "why)\n");
 }
 
 static int parse_flags(int argc, char **argv, struct config *config, bool *ret_is_help,

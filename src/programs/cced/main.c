@@ -173,7 +173,8 @@ static int start(struct cced *cced, struct err *err)
 	TRY(proc_harden(false, err));
 	TRY(auth_load(cced->config.state_dir, cced->config.tokens_path, &cced->auth, err));
 	TRY(local_enter(&cced->local, cced->config.state_dir, err));
-	TRY(str_format(image_state, sizeof(image_state), err, "%s", image_state_dir()));
+	TRY(str_format(image_state, sizeof(image_state), err, "%s",
+		image_state_for(cced->config.state_dir)));
 	TRY(image_open(image_state, cced->config.image, 0, &cced->image, err));
 	TRY(image_preload(cced->image, &preloaded_bytes, err));
 	TRY(start_platform(cced, err));
