@@ -2,6 +2,7 @@
 
 Every body of tests/vectors/execute.json goes through POST /execute; every other operation is called
 rightly and wrongly. Status, media type and body of each answer must stand in the document."""
+import base64
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import jsonschema
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import service as svc  # noqa: E402
 import test_schema  # noqa: E402
 from service import Service, script  # noqa: E402
 
@@ -86,6 +88,31 @@ def test_ends_of_a_run(cupel):
                            ("import os; os.kill(os.getpid(), 9)", "killed:signalled")):
         status, reply = execute(cupel, json.dumps(script(code)))
         assert (status, reply["status"]) == (200, expected)
+
+
+def largest():
+    """Every count and name at its limit, all tools of the image, as many as a request may list."""
+    image = next(svc.IMAGES.glob("*.json"))
+    tools = sorted(json.loads(image.read_text())["tools"])
+    tools = ["bash"] + [tool for tool in tools if tool != "bash"][:test_schema.LIMITS["TOOLS_MAX"] - 1]
+    def names(count, width):
+        return [f"n{i:0{width - 1}}" for i in range(count)]
+    return {
+        "datasets": [{"data": "", "format": "json", "name": name} for name in names(16, 128)],
+        "sandbox": {"tools": tools, "entrypoint": "main.sh", "args": ["a" * 430],
+                    "scripts": {"main.sh": "exit 0", **dict.fromkeys(names(63, 128), "")},
+                    "env": {name: {"secret": ""} for name in names(64, 99)}}}
+
+
+def test_largest_request_is_certified(cupel):
+    request = largest()
+    status, reply = execute(cupel, json.dumps(request))
+    assert (status, reply["status"]) == (200, "completed"), reply
+    path = "/certificate/" + reply["certificate_id"]
+    body = ask(cupel, "GET", path + "/envelope", "/certificate/{id}/envelope")[1]
+    assert len(base64.b64decode(body["payload"])) < 65536
+    request["sandbox"]["args"][0] += "a" * 1024
+    assert execute(cupel, json.dumps(request))[0] == 413
 
 
 def test_refused_after_it_was_understood(cupel):

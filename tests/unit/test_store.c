@@ -179,7 +179,8 @@ START_TEST(certificates_round_trip)
 	struct err err;
 	struct store *store = open_store();
 	struct store_job job = job_of(1), got_job = {};
-	struct store_certificate c = certificate_of(2), got = {};
+	static struct store_certificate got;
+	struct store_certificate c = certificate_of(2);
 	auto_done(buf) envelope = {};
 	(void)strcpy(c.job_id, "job-1");
 	ck_assert_fails(
@@ -426,7 +427,7 @@ START_TEST(a_full_disk_is_unavailable_and_passes)
 {
 	struct err err;
 	struct store *store = open_store();
-	struct store_certificate got = {};
+	static struct store_certificate got;
 	struct rlimit limit = { 1 << 20, RLIM_INFINITY };
 	auto_free uint8_t *big = mem_alloc(2 << 20, 1);
 	put(store, 1);

@@ -23,8 +23,8 @@ struct store;
 #define STORE_ID_MAX 80               /* characters of a job's or certificate's id */
 #define STORE_PRINCIPAL_MAX 128       /* characters of the name of who asked */
 #define STORE_STATE_MAX 32            /* characters of a job's state or a run's status */
-#define STORE_TOOL_MAX 47             /* characters of a tool's name */
-#define STORE_TOOLS_MAX 32            /* tools of one certificate */
+#define STORE_TOOL_MAX 32             /* characters of a tool's name */
+#define STORE_TOOLS_MAX 128           /* tools of one certificate */
 #define STORE_DATASETS_MAX 64         /* datasets of one certificate */
 #define STORE_ENVELOPE_MAX (16 << 20) /* bytes of one envelope */
 #define STORE_INPUTS_MAX (4 << 20)    /* bytes of inputs_json */

@@ -12,6 +12,10 @@
 #include "kit/crypto/dsse.h"
 #include "programs/cced/cced.h"
 
+_Static_assert(STORE_DATASETS_MAX >= EXECUTE_DATASETS_MAX, "every accepted run can be stored");
+_Static_assert(STORE_TOOLS_MAX >= EXECUTE_TOOLS_MAX, "every accepted run can be stored");
+_Static_assert(STORE_TOOL_MAX >= IMAGE_TOOL_NAME_MAX, "every tool can be stored");
+
 enum { QUERY_VALUE_MAX = 256, SEARCH_LIMIT_DEFAULT = 20 };
 
 static int read_digest(const struct json *index, const char *name, struct store_digest *ret_digest,
@@ -50,7 +54,6 @@ static int read_index(
 	if (!id || !cert_is_id(id) || !status)
 		return err_set(err, E_INTERNAL, "index without certificate id or status");
 	TRY(str_format(row->id, sizeof(row->id), err, "%s", id));
-	TRY(str_format(job->certificate_id, sizeof(job->certificate_id), err, "%s", id));
 	TRY(str_format(row->job_id, sizeof(row->job_id), err, "%s", job->id));
 	TRY(str_format(row->principal, sizeof(row->principal), err, "%s", job->principal));
 	TRY(str_format(row->status, sizeof(row->status), err, "%.32s", status));
@@ -90,7 +93,9 @@ int certificates_add(struct cjob *job, struct view index_text, int envelope_fd, 
 	TRY(json_parse(index_text, MESSAGE_BODY_MAX, &index, err));
 	TRY(fd_read_all(envelope_fd, DSSE_ENVELOPE_MAX, &envelope, err));
 	TRY(read_index(job, index, row, err));
-	return put(job, row, buf_view(&envelope), err);
+	TRY(put(job, row, buf_view(&envelope), err));
+	/* only now: an answer never names a certificate that is not stored */
+	return str_format(job->certificate_id, sizeof(job->certificate_id), err, "%s", row->id);
 }
 
 void certificates_verify(

@@ -1,6 +1,6 @@
 /*
  * The request of POST /execute: one strict reading of the JSON into a complete value, or a refusal
- * with the path of the fault. Contract: spec/execute.schema.json and docs/reference/execute.md.
+ * with the path of the fault. Contract: spec/execute.schema.json.
  *
  * The value borrows all text from its own JSON tree; nothing is copied, datasets least of all.
  */
