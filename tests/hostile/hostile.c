@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -22,6 +23,7 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { REFUSED = 0, GOT_THROUGH = 42, UNKNOWN_VERB = 64, CHUNK = 4096 };
@@ -465,6 +467,175 @@ static int do_no_stdout(char **argv)
 	return (int)number(argv, 2);
 }
 
+/* Signal everything one may: only this process itself should be in reach. */
+static int do_kill_all(char **argv)
+{
+	(void)argv;
+	kill(1, SIGKILL);
+	kill(-1, SIGKILL);
+	return 0;
+}
+
+static int do_zombies(char **argv)
+{
+	(void)argv;
+	for (int i = 0; i < 2000; i++) {
+		pid_t child = fork();
+		if (child == 0)
+			_exit(0);
+		if (child < 0)
+			return errno;
+	}
+	return 0;
+}
+
+static int do_fds(char **argv)
+{
+	int count = 0;
+	(void)argv;
+	while (open("/dev/null", O_RDONLY) >= 0)
+		count++;
+	int error = errno;
+	printf("%d\n", count);
+	return error;
+}
+
+/* Descriptors in flight, which no descriptor limit counts: sockets in sockets. */
+static int do_scm_bomb(char **argv)
+{
+	(void)argv;
+	for (int i = 0; i < 100000; i++) {
+		int pair[2];
+		char control[CMSG_SPACE(sizeof(int) * 2)] = { 0 };
+		struct iovec part = { "x", 1 };
+		struct msghdr header = { .msg_iov = &part,
+			.msg_iovlen = 1,
+			.msg_control = control,
+			.msg_controllen = sizeof(control) };
+		static int last[2] = { -1, -1 };
+		if (socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) < 0)
+			return errno;
+		struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * 2);
+		memcpy(CMSG_DATA(c), last[0] < 0 ? pair : last, sizeof(last));
+		if (sendmsg(pair[0], &header, MSG_DONTWAIT) < 0)
+			return errno;
+		if (last[0] >= 0) {
+			close(last[0]);
+			close(last[1]);
+		}
+		last[0] = pair[0];
+		last[1] = pair[1];
+	}
+	return 0;
+}
+
+static int do_pipes(char **argv)
+{
+	static char bytes[1 << 20];
+	(void)argv;
+	for (;;) {
+		int ends[2];
+		if (pipe2(ends, O_NONBLOCK) < 0)
+			return errno;
+		fcntl(ends[1], 1031 /* F_SETPIPE_SZ */, 1 << 20);
+		while (write(ends[1], bytes, sizeof(bytes)) > 0)
+			;
+	}
+}
+
+static int do_deep_directories(char **argv)
+{
+	int depth = 0;
+	(void)argv;
+	while (mkdir("d", 0700) == 0 && chdir("d") == 0)
+		depth++;
+	int error = errno;
+	printf("%d\n", depth);
+	return error;
+}
+
+static int do_timers(char **argv)
+{
+	timer_t timer;
+	int count = 0;
+	(void)argv;
+	while (timer_create(CLOCK_MONOTONIC, NULL, &timer) == 0)
+		count++;
+	int error = errno;
+	printf("%d\n", count);
+	return error;
+}
+
+static int do_sigqueue(char **argv)
+{
+	sigset_t all;
+	union sigval value = { 0 };
+	(void)argv;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	for (int i = 0; i < 100000; i++)
+		if (sigqueue(getpid(), SIGRTMIN, value) < 0)
+			return errno;
+	return 0;
+}
+
+/* Hold or try a lock on a file of the image: it must not be seen by another sandbox. */
+static int do_flock(char **argv)
+{
+	int fd = open(argv[2], O_RDONLY);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno;
+	printf("locked\n");
+	fflush(stdout);
+	if (number(argv, 3))
+		sleep((unsigned)number(argv, 3));
+	return 0;
+}
+
+static int do_sparse_map(char **argv)
+{
+	int fd = open("sparse", O_RDWR | O_CREAT, 0600);
+	(void)argv;
+	if (ftruncate(fd, 8 << 20) < 0)
+		return errno;
+	volatile char *map = mmap(NULL, 64u << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	for (size_t i = 0; i < 8u << 20; i += CHUNK)
+		map[i] = 1;
+	return 0;
+}
+
+static int do_exec_loop(char **argv)
+{
+	long left = number(argv, 2);
+	char next[32];
+	if (left == 0)
+		return 3;
+	snprintf(next, sizeof(next), "%ld", left - 1);
+	execl("/bin/hostile", "hostile", "exec-loop", next, NULL);
+	return errno;
+}
+
+/* Many threads that exec at once: one wins, everything is still counted. */
+static void *exec_body(void *unused)
+{
+	execl("/bin/hostile", "hostile", "exit", "9", NULL);
+	return unused;
+}
+
+static int do_thread_exec(char **argv)
+{
+	(void)argv;
+	for (int i = 0; i < 8; i++) {
+		pthread_t thread;
+		pthread_create(&thread, NULL, exec_body, NULL);
+	}
+	pause();
+	return 0;
+}
+
 /* The other side of SANDBOX_TIER_PARKED: prints its job line by line, exits with its last word. */
 static int do_park(char **argv)
 {
@@ -530,6 +701,18 @@ static const struct {
 	{ "odd-clones", do_odd_clones },
 	{ "stdin-close", do_stdin_close },
 	{ "no-stdout", do_no_stdout },
+	{ "kill-all", do_kill_all },
+	{ "zombies", do_zombies },
+	{ "fds", do_fds },
+	{ "scm-bomb", do_scm_bomb },
+	{ "pipes", do_pipes },
+	{ "deep-directories", do_deep_directories },
+	{ "timers", do_timers },
+	{ "sigqueue", do_sigqueue },
+	{ "flock", do_flock },
+	{ "sparse-map", do_sparse_map },
+	{ "exec-loop", do_exec_loop },
+	{ "thread-exec", do_thread_exec },
 };
 
 int main(int argc, char **argv)

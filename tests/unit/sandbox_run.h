@@ -12,6 +12,7 @@
 
 #include "engines/sandbox/sandbox.h"
 #include "kit/base/fd.h"
+#include "kit/base/str.h"
 #include "unit.h"
 
 enum { RUN_EXECS_MAX = 64, RUN_ARGS_MAX = 8 };
@@ -61,6 +62,8 @@ static int run_image(void)
 	}
 	snprintf(name, sizeof(name), "%s/bin/hostile", path);
 	copy_file(HOSTILE, name, 0755);
+	snprintf(name, sizeof(name), "%s/bin/exposure", path);
+	copy_file(EXPOSURE, name, 0755);
 	snprintf(name, sizeof(name), "%s/etc/passwd", path);
 	copy_file("/etc/passwd", name, 0644);
 	struct err err;

@@ -136,15 +136,20 @@ int copy_pump(struct slot_copy *copy, struct err *err)
 	return 0;
 }
 
-bool copy_finish(struct slot_copy *copy, int wait_ms)
+int copy_drain(struct slot_copy *copy, int wait_ms, struct err *err)
 {
-	struct err ignored;
-	while (copy->is_blocked) {
-		struct pollfd ready = { .fd = copy->to, .events = POLLOUT };
-		if (poll(&ready, 1, wait_ms) <= 0 || flush_held(copy, &ignored) < 0)
-			return false;
-	}
-	return true;
+	uint64_t before;
+	do {
+		before = copy->bytes;
+		TRY(copy_pump(copy, err));
+		while (copy->is_blocked) {
+			struct pollfd ready = { .fd = copy->to, .events = POLLOUT };
+			if (poll(&ready, 1, wait_ms) <= 0)
+				return err_set(err, E_UNAVAILABLE, "nobody took the output");
+			TRY(flush_held(copy, err));
+		}
+	} while (copy->bytes != before);
+	return 0;
 }
 
 void copy_close(struct slot_copy *copy)

@@ -13,8 +13,11 @@ void copy_open(struct slot_copy *copy, int host_proc, int from, int to, uint64_t
 /* Move what can be moved without waiting. E_UNAVAILABLE when the receiver fails for good. */
 int copy_pump(struct slot_copy *copy, struct err *err) MUST_CHECK;
 
-/* Deliver what is held, waiting for the receiver up to wait_ms. False when it did not take it. */
-bool copy_finish(struct slot_copy *copy, int wait_ms);
+/*
+ * The writers are dead: move all that is left, waiting for the receiver up to wait_ms at a time.
+ * E_UNAVAILABLE when it takes nothing or fails.
+ */
+int copy_drain(struct slot_copy *copy, int wait_ms, struct err *err) MUST_CHECK;
 
 void copy_close(struct slot_copy *copy);
 

@@ -100,27 +100,45 @@ static void fill_from_usage(const struct loop *loop, struct sandbox_statistics *
 	to->memory_peak_bytes = (uint64_t)usage->ru_maxrss * 1024u;
 }
 
-static void pump(struct slot *slot, struct slot_copy *copy, const char *name)
+static void check_stream(
+	struct slot *slot, struct slot_copy *copy, const char *name, int status, struct err *err)
 {
-	struct err err;
-	if (copy_pump(copy, &err) < 0) {
-		slot_end(slot, SANDBOX_CAUSE_INTERNAL, err.message);
+	if (status < 0) {
+		slot_end(slot, SANDBOX_CAUSE_INTERNAL, err->message);
 		fd_close(&copy->to);
 		copy->is_blocked = false;
 	}
 	if (copy->is_over) {
-		err_format(&err, 0, "wrote more than %llu bytes to %s",
+		err_format(err, 0, "wrote more than %llu bytes to %s",
 			(unsigned long long)copy->limit, name);
-		slot_end(slot, SANDBOX_CAUSE_OUTPUT, err.message);
+		slot_end(slot, SANDBOX_CAUSE_OUTPUT, err->message);
 	}
 }
 
-static void payload_ended(struct slot *slot, int status)
+static void pump(struct slot *slot, struct slot_copy *copy, const char *name)
 {
+	struct err err;
+	int status = copy_pump(copy, &err);
+	check_stream(slot, copy, name, status, &err);
+}
+
+static void drain(struct slot *slot, struct slot_copy *copy, const char *name)
+{
+	struct err err;
+	int status = copy_drain(copy, DELIVER_WAIT_MS, &err);
+	check_stream(slot, copy, name, status, &err);
+}
+
+/* What it left in the pipes may be too much, so that is looked at before the exit counts. */
+static void payload_ended(struct loop *loop, int status)
+{
+	struct slot *slot = loop->slot;
 	cause_memory(slot);
-	if (slot->started_usec) { /* what it left in the pipes may be too much */
-		pump(slot, &slot->out, "stdout");
-		pump(slot, &slot->error, "stderr");
+	if (loop->tracer.count > 1)
+		kill_all(slot); /* or the others keep writing */
+	if (slot->started_usec) {
+		drain(slot, &slot->out, "stdout");
+		drain(slot, &slot->error, "stderr");
 	}
 	cause_end(slot, status);
 }
@@ -146,7 +164,7 @@ static void reap(struct loop *loop, bool is_last)
 			slot->payload_reaped = true;
 			loop->usage = usage;
 			if (!slot->has_told_exit)
-				payload_ended(slot, status);
+				payload_ended(loop, status);
 		} else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
 			cause_memory(slot);
 		}
@@ -180,8 +198,9 @@ static void handle_message(struct slot *slot)
 }
 
 /* A parked program said something: it is ready, or it is done and this is its exit code. */
-static void handle_note(struct slot *slot)
+static void handle_note(struct loop *loop)
 {
+	struct slot *slot = loop->slot;
 	uint8_t note;
 	if (read(slot->note[0], &note, 1) != 1) {
 		fd_close(&slot->note[0]); /* it closed its end: its death will tell */
@@ -193,7 +212,7 @@ static void handle_note(struct slot *slot)
 	}
 	/* As good as an exit: the program can choose both. Tearing it down is not waited for. */
 	slot->has_told_exit = true;
-	payload_ended(slot, note << 8);
+	payload_ended(loop, note << 8);
 }
 
 static void check_clock(struct loop *loop)
@@ -271,7 +290,7 @@ static void wait_once(struct loop *loop)
 	if (ready > 0 && fds[4].revents)
 		pump(slot, &slot->error, "stderr");
 	if (ready > 0 && fds[5].revents)
-		handle_note(slot);
+		handle_note(loop);
 	if (!slot->payload_reaped)
 		check_clock(loop);
 }
@@ -287,11 +306,8 @@ static void report_done(struct loop *loop)
 	struct slot *slot = loop->slot;
 	struct sandbox_event event = { .kind = SANDBOX_EVENT_DONE };
 	struct sandbox_result *result = &slot->result;
-	pump(slot, &slot->out, "stdout");
-	pump(slot, &slot->error, "stderr");
-	if (!copy_finish(&slot->out, DELIVER_WAIT_MS) ||
-		!copy_finish(&slot->error, DELIVER_WAIT_MS))
-		slot_end(slot, SANDBOX_CAUSE_INTERNAL, "nobody took the output");
+	drain(slot, &slot->out, "stdout");
+	drain(slot, &slot->error, "stderr");
 	read_statistics(loop, slot->parsed.plan.stat_interval_ms != 0, &result->statistics);
 	fill_from_usage(loop, &result->statistics);
 	events_flush(slot); /* the counts of the trace are known then */
@@ -375,7 +391,7 @@ static int park(struct loop *loop, struct err *err)
 		if (fds[1].revents)
 			handle_message(slot);
 		if (fds[2].revents)
-			handle_note(slot);
+			handle_note(loop);
 	}
 	fd_close(&slot->job[0]); /* the payload-to-be read these numbers from our memory */
 	fd_close(&slot->note[1]);

@@ -1,0 +1,240 @@
+/*
+ * Programs that try (tests/hostile): each must meet its verdict, and the host must be afterwards
+ * what it was before.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "sandbox_run.h"
+
+#define RUN(name)            \
+	auto_done(run) name; \
+	run_init(&name)
+
+START_TEST(exposure)
+{
+	static const char expected[] = "through memfd_create\nthrough socket_unix\n"
+				       "through socketpair\nthrough write_own_memory\n";
+	static const char *const argv[] = { "/bin/exposure", NULL };
+	char through[1024] = "";
+	RUN(r);
+	run_argv(&r, argv);
+	ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
+	for (char *line = strtok((char *)(uintptr_t)buf_string(&r.out), "\n"); line;
+		line = strtok(NULL, "\n"))
+		if (strncmp(line, "through ", 8) == 0)
+			snprintf(through + strlen(through), sizeof(through) - strlen(through),
+				"%s\n", line);
+	ck_assert_str_eq(through, expected);
+}
+END_TEST
+
+START_TEST(verdicts)
+{
+	static const struct {
+		const char *verb;
+		const char *argument;
+		enum sandbox_cause cause;
+		int exit_code;
+	} rows[] = {
+		{ "kill-all", NULL, SANDBOX_CAUSE_EXITED, 0 },
+		{ "zombies", NULL, SANDBOX_CAUSE_PROCESSES, EAGAIN },
+		{ "fds", NULL, SANDBOX_CAUSE_EXITED, EMFILE },
+		{ "scm-bomb", NULL, SANDBOX_CAUSE_EXITED, ETOOMANYREFS },
+		{ "pipes", NULL, SANDBOX_CAUSE_MEMORY, -1 },
+		{ "deep-directories", NULL, SANDBOX_CAUSE_DISK, ENOSPC },
+		{ "timers", NULL, SANDBOX_CAUSE_EXITED, EAGAIN },
+		{ "sigqueue", NULL, SANDBOX_CAUSE_EXITED, EAGAIN },
+		{ "sparse-map", NULL, SANDBOX_CAUSE_EXITED, 0 },
+		{ "exec-loop", "50", SANDBOX_CAUSE_EXITED, 3 },
+		{ "thread-exec", NULL, SANDBOX_CAUSE_EXITED, 9 },
+		{ "no-stdout", "8", SANDBOX_CAUSE_EXITED, 8 },
+		{ "stop-self", NULL, SANDBOX_CAUSE_WALL_TIMEOUT, -1 },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		RUN(r);
+		r.plan.limits.memory_bytes = 64u << 20;
+		r.plan.limits.wall_ms = str_equal(rows[i].verb, "stop-self") ? 100 : 10000;
+		run_verb(&r, rows[i].verb, rows[i].argument);
+		ck_assert_msg(
+			r.result.cause == rows[i].cause && r.result.exit_code == rows[i].exit_code,
+			"%s: %s, code %d (%s)", rows[i].verb, sandbox_cause_name(r.result.cause),
+			r.result.exit_code, r.result.text);
+		ck_assert(r.result.trace_complete);
+	}
+}
+END_TEST
+
+START_TEST(sandboxes_share_no_locks)
+{
+	struct err err;
+	struct sandbox_event event;
+	RUN(holder);
+	int control = run_begin(&holder, ARGV("flock", "/etc/passwd", "20"));
+	do
+		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+	while (event.kind != SANDBOX_EVENT_EXEC);
+	for (int i = 0; i < 200 && lseek(holder.files.stdout_fd, 0, SEEK_END) == 0; i++)
+		(void)usleep(5000);
+	ck_assert_int_gt(lseek(holder.files.stdout_fd, 0, SEEK_END), 0);
+	RUN(other);
+	run_verb(&other, "flock", "/etc/passwd");
+	ck_assert_int_eq(other.result.exit_code, 0);
+	auto_close host = openat(run_image(), "etc/passwd", O_RDONLY | O_CLOEXEC);
+	ck_assert_int_eq(flock(host, LOCK_EX | LOCK_NB), 0);
+	ck_assert_ok(sandbox_cancel(control, &err), err);
+	run_finish(&holder, control);
+}
+END_TEST
+
+/* The host pid of the process whose arguments end with this tag, and of its parent. */
+static bool find_tagged(const char *tag, long *ret_pid, long *ret_parent)
+{
+	DIR *proc = opendir("/proc");
+	bool is_found = false;
+	for (struct dirent *entry = readdir(proc); entry && !is_found; entry = readdir(proc)) {
+		char path[300];
+		char text[512] = "";
+		struct err err;
+		auto_done(buf) bytes = {};
+		snprintf(path, sizeof(path), "/proc/%s/cmdline", entry->d_name);
+		if (entry->d_name[0] < '0' || entry->d_name[0] > '9' ||
+			fd_read_file(path, 1 << 20, &bytes, &err) < 0 ||
+			bytes.size < strlen(tag) + 1 ||
+			strcmp((char *)bytes.data + bytes.size - strlen(tag) - 1, tag) != 0)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/stat", entry->d_name);
+		FILE *file = fopen(path, "re");
+		is_found = file && fgets(text, sizeof(text), file);
+		if (file)
+			fclose(file);
+		*ret_pid = atol(entry->d_name);
+		*ret_parent = is_found ? atol(strrchr(text, ')') + 4) : 0;
+	}
+	closedir(proc);
+	return is_found;
+}
+
+START_TEST(a_killed_supervisor_leaves_nothing_alive)
+{
+	struct err err;
+	struct sandbox_event event;
+	char tag[32];
+	long pid = 0;
+	long parent = 0;
+	uint32_t removed;
+	snprintf(tag, sizeof(tag), "tag-%d", (int)getpid());
+	RUN(r);
+	int control = run_begin(&r, ARGV("sleep", tag));
+	do
+		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+	while (event.kind != SANDBOX_EVENT_EXEC);
+	ck_assert(find_tagged(tag, &pid, &parent));
+	ck_assert_int_eq(kill((pid_t)parent, SIGKILL), 0);
+	int status = 0;
+	while (status == 0)
+		status = sandbox_receive(control, 0, &event, &err);
+	ck_assert_int_eq(status, E_UNAVAILABLE);
+	(void)usleep(15000);
+	ck_assert_msg(!find_tagged(tag, &pid, &parent), "the payload lives on");
+	ck_assert_ok(sandbox_sweep(&removed, &err), err);
+	(void)close(control);
+}
+END_TEST
+
+START_TEST(a_closed_control_kills_within_15_ms)
+{
+	struct err err;
+	struct sandbox_event event;
+	char tag[32];
+	long pid;
+	long parent;
+	snprintf(tag, sizeof(tag), "tag-%d", (int)getpid());
+	RUN(r);
+	int control = run_begin(&r, ARGV("sleep", tag));
+	do
+		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+	while (event.kind != SANDBOX_EVENT_EXEC);
+	ck_assert(find_tagged(tag, &pid, &parent));
+	(void)close(control);
+	(void)usleep(15000);
+	ck_assert_msg(!find_tagged(tag, &pid, &parent), "the payload lives on");
+}
+END_TEST
+
+/* An exit at the very moment of the wall limit is one or the other, never something else. */
+START_TEST(races_at_the_limit)
+{
+	for (int i = 0; i < 30; i++) {
+		RUN(r);
+		r.plan.limits.wall_ms = 1 + (uint64_t)i % 3;
+		run_verb(&r, "exit", "5");
+		bool is_exit = r.result.cause == SANDBOX_CAUSE_EXITED && r.result.exit_code == 5;
+		bool is_late = r.result.cause == SANDBOX_CAUSE_WALL_TIMEOUT;
+		ck_assert_msg(is_exit || is_late, "%s", r.result.text);
+	}
+	for (int i = 0; i < 10; i++) {
+		RUN(r);
+		r.plan.limits.memory_bytes = 8u << 20;
+		run_verb(&r, "memory", i % 2 ? "9" : "6");
+		ck_assert_cause(&r, i % 2 ? SANDBOX_CAUSE_MEMORY : SANDBOX_CAUSE_EXITED);
+	}
+}
+END_TEST
+
+START_TEST(slow_reader_gets_everything)
+{
+	int ends[2];
+	char bytes[4096];
+	struct err err;
+	struct sandbox_event event = {};
+	size_t sum = 0;
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	RUN(r);
+	r.plan.argv = ARGV("flood", "1000000");
+	r.files.stdout_fd = ends[1];
+	int control = run_start(&r);
+	(void)close(ends[1]);
+	(void)usleep(30000);
+	for (ssize_t got; (got = read(ends[0], bytes, sizeof(bytes))) > 0;) {
+		sum += (size_t)got;
+		if (sum % 65536 == 0)
+			(void)usleep(1000);
+	}
+	ck_assert_uint_eq(sum, 1000000);
+	while (event.kind != SANDBOX_EVENT_DONE)
+		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+	ck_assert_int_eq(event.result.cause, SANDBOX_CAUSE_EXITED);
+	(void)close(control);
+	(void)close(ends[0]);
+}
+END_TEST
+
+static size_t count_lines(const char *path)
+{
+	struct err err;
+	auto_done(buf) text = {};
+	size_t lines = 0;
+	ck_assert_ok(fd_read_file(path, 1 << 20, &text, &err), err);
+	for (size_t i = 0; i < text.size; i++)
+		lines += text.data[i] == '\n';
+	return lines;
+}
+
+START_TEST(the_host_is_as_before)
+{
+	size_t mounts = count_lines("/proc/self/mountinfo");
+	for (int i = 0; i < 10; i++) {
+		RUN(r);
+		run_verb(&r, i % 2 ? "fork-bomb" : "orphans", "0");
+	}
+	ck_assert_uint_eq(count_lines("/proc/self/mountinfo"), mounts);
+}
+END_TEST
+
+UNIT_MAIN("sandbox_hostile", exposure, verdicts, sandboxes_share_no_locks,
+	a_killed_supervisor_leaves_nothing_alive, a_closed_control_kills_within_15_ms,
+	races_at_the_limit, slow_reader_gets_everything, the_host_is_as_before)
