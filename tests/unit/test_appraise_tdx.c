@@ -49,6 +49,11 @@ static int run_tdx(struct vector_case *c)
 	ck_assert_int_eq(result.is_accepted, warm.is_accepted);
 	ck_assert_uint_eq(result.reason_count, warm.reason_count);
 	const char *status = json_as_string(json_get(json_get(c->json, "info"), "status"));
+	const char *fmspc = json_as_string(json_get(json_get(c->json, "info"), "fmspc"));
+	if (fmspc && result.fmspc.size) {
+		char hex[HEX_SIZE(6)];
+		ck_assert_str_eq(hex_encode(result.fmspc, hex), fmspc);
+	}
 	if (status && result.platform == APPRAISE_PLATFORM_TDX && result.fmspc.size)
 		ck_assert_msg(
 			result.status == TCB_UNKNOWN ||

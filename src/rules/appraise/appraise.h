@@ -130,11 +130,12 @@ struct appraise_policy {
 	} tpm;
 
 	struct {
-		struct view issuer; /* "iss" must equal it; empty: not compared (EAR) */
-		struct view nonce;  /* what the token must have been asked for with */
-		uint64_t age_max_s; /* since "iat"; 0: only "exp" counts */
-		uint64_t leeway_s;  /* for clocks that disagree */
-		bool may_warn;      /* EAR status "warning" is accepted beside "affirming" */
+		struct view issuer;            /* "iss" must equal it; empty: not compared (EAR) */
+		struct view nonce;             /* what the token must have been asked for with */
+		uint64_t age_max_s;            /* since "iat"; 0: only "exp" counts */
+		uint64_t leeway_s;             /* for clocks that disagree */
+		struct appraise_list key_sets; /* SHA-256 of pinned key sets (bundle.h) */
+		bool may_warn; /* EAR status "warning" is accepted beside "affirming" */
 	} token;
 
 	struct {
@@ -199,10 +200,14 @@ struct appraise_result {
 	uint64_t platform_info_unknown; /* those without a meaning here */
 	unsigned vmpl;
 
-	/* Tokens carry text; what views above show of it is decoded here. */
+	/* What was decoded from text; views above may point here, so copy results with
+	 * appraise_result_copy(). */
 	uint8_t decoded[APPRAISE_DECODED_MAX];
 	size_t decoded_size;
 };
+
+/* Copy a result; its views into `decoded` follow. */
+void appraise_result_copy(const struct appraise_result *from, struct appraise_result *ret_copy);
 
 /*
  * Signatures already checked, so that warm appraisals do not repeat those over certificates and

@@ -137,7 +137,8 @@ static void check_user_data(struct azure_appraisal *a)
 /* The reasons, statuses and claims of the hardware's own appraisal join the result. */
 static void adopt(struct azure_appraisal *a, const struct appraise_result *hardware)
 {
-	struct appraise_result merged = *hardware;
+	struct appraise_result merged;
+	appraise_result_copy(hardware, &merged);
 	merged.platform = a->result->platform;
 	merged.reason_count = 0;
 	for (size_t i = 0; i < MIN(a->result->reason_count, (size_t)APPRAISE_REASONS_MAX); i++)
@@ -146,7 +147,7 @@ static void adopt(struct azure_appraisal *a, const struct appraise_result *hardw
 	for (size_t i = 0; i < MIN(hardware->reason_count, (size_t)APPRAISE_REASONS_MAX); i++)
 		appraise_fault(
 			&merged, hardware->reasons[i].code); /* offsets are of another text */
-	*a->result = merged;
+	appraise_result_copy(&merged, a->result);
 }
 
 /* Policy for the hardware report: its report data binds claims, not what the caller expects. */

@@ -70,6 +70,28 @@ void appraise_unchecked(struct appraise_result *result, const char *what)
 		result->unchecked[result->unchecked_count++] = what;
 }
 
+struct view appraise_keep(struct appraise_result *result, struct view bytes)
+{
+	uint8_t *to = result->decoded + result->decoded_size;
+	if (bytes.size == 0 || bytes.size > sizeof(result->decoded) - result->decoded_size)
+		return (struct view){};
+	memcpy(to, bytes.data, bytes.size);
+	result->decoded_size += bytes.size;
+	return view_of(to, bytes.size);
+}
+
+void appraise_result_copy(const struct appraise_result *from, struct appraise_result *ret_copy)
+{
+	*ret_copy = *from;
+	struct view *const views[] = { &ret_copy->report_data, &ret_copy->measurement,
+		&ret_copy->host_data, &ret_copy->platform_id, &ret_copy->fmspc, &ret_copy->ppid };
+	for (size_t i = 0; i < ARRAY_SIZE(views); i++) {
+		uintptr_t at = (uintptr_t)views[i]->data, begin = (uintptr_t)from->decoded;
+		if (at >= begin && at < begin + sizeof(from->decoded))
+			views[i]->data = ret_copy->decoded + (at - begin);
+	}
+}
+
 void appraise_conclude(struct appraise_result *result, const struct appraise_policy *policy,
 	const struct appraise_anchor *anchor)
 {

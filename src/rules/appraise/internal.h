@@ -14,6 +14,9 @@ void appraise_fault(struct appraise_result *result, const char *code);
 void appraise_fault_at(struct appraise_result *result, const char *code, size_t offset);
 void appraise_unchecked(struct appraise_result *result, const char *what);
 
+/* Keep bytes that will not outlive the appraisal; empty when there is no room. */
+struct view appraise_keep(struct appraise_result *result, struct view bytes);
+
 /* Ends an appraisal: simulated roots, then is_accepted. */
 void appraise_conclude(struct appraise_result *result, const struct appraise_policy *policy,
 	const struct appraise_anchor *anchor);

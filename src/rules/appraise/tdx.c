@@ -189,9 +189,10 @@ static void check_platform(struct tdx_appraisal *a)
 		return;
 	}
 	a->has_pck = true;
-	a->result->fmspc = a->pck.fmspc;
-	a->result->ppid = a->pck.ppid;
-	a->result->platform_id = a->pck.instance_id;
+	/* The certificates are decoded from PEM for this appraisal only. */
+	a->result->fmspc = appraise_keep(a->result, a->pck.fmspc);
+	a->result->ppid = appraise_keep(a->result, a->pck.ppid);
+	a->result->platform_id = appraise_keep(a->result, a->pck.instance_id);
 	hash_bytes(HASH_SHA256, a->pck.ppid, digest);
 	if (platforms->count > 0 && !appraise_list_has(platforms, view_of(digest, sizeof(digest))))
 		appraise_fault(a->result, "pck.platform");
