@@ -617,7 +617,7 @@ def test_certificate_get_and_search(served, tmp_path):
     process = client(served, "certificate", "search", "--dataset", digest)
     assert process.stdout.decode().split()[0] == id and len(process.stdout.splitlines()) == 1
     page = json.loads(client(served, "certificate", "search", "--limit", "1", "--json").stdout)
-    assert len(page["certificates"]) == 1
+    assert len(page["certificates"]) == 1 and page["next"]
     process = client(served, "certificate", "search", "--dataset", "00" * 32)
     assert process.returncode == 0 and b"no certificate fits" in process.stderr
     process = client(served, "certificate", "search", "--dataset", "x & y")

@@ -67,7 +67,7 @@ def environment(sandbox, datasets):
     """Names with values, the caller's first; a secret is a pair (digest of the value)."""
     pairs = {
         "CUPEL_DATA": "/data", "HOME": "/work", "LANG": "C.UTF-8", "PATH": "/usr/bin:/bin",
-        "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "0",
+        "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "PYTHONNOUSERSITE": "1", "SOURCE_DATE_EPOCH": "0",
         "TMPDIR": "/tmp", "TZ": "UTC",
     }
     if datasets:
@@ -99,7 +99,7 @@ def inputs_of(request, measured):
                         for name, text in sorted(sandbox["scripts"].items())],
             "tools": measured["tools"],
             "env": environment(sandbox, request["datasets"]),
-            "argv": ["/usr/bin/python3", "-B", "-s", "/app/main.py", *sandbox["args"]],
+            "argv": ["/usr/bin/python3", "/app/main.py", *sandbox["args"]],
             "stdin": sha256(sandbox["stdin"].encode()),
             "limits": {camel[name]: value for name, value in limits.items()},
             "network": "none",

@@ -423,12 +423,12 @@ static void check_list(const char *const *have, const char *const *want)
 
 START_TEST(plans_are_sorted_and_the_caller_wins)
 {
-	static const char *const argv[] = { "/usr/bin/python3", "-B", "-s", "/app/main.py", "x", "",
-		NULL };
+	static const char *const argv[] = { "/usr/bin/python3", "/app/main.py", "x", "", NULL };
 	static const char *const env[] = { "A1=", "A=1", "CUPEL_DATA=/data",
 		"CUPEL_DATASET=/data/dataset.csv", "HOME=/work", "LANG=C.UTF-8",
 		"PATH=/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE=1", "PYTHONHASHSEED=7",
-		"SOURCE_DATE_EPOCH=0", "TMPDIR=/tmp", "TZ=Asia/Tokyo", "Z==", NULL };
+		"PYTHONNOUSERSITE=1", "SOURCE_DATE_EPOCH=0", "TMPDIR=/tmp", "TZ=Asia/Tokyo",
+		"Z==", NULL };
 	struct err err;
 	struct plan plan;
 	struct execute_request request;
@@ -440,7 +440,8 @@ START_TEST(plans_are_sorted_and_the_caller_wins)
 	ck_assert_ok(plan_make(&request, &plan, &err), err);
 	check_list(plan.argv, argv);
 	check_list((const char *const *)plan.env, env);
-	ck_assert_uint_eq(plan.argc, 6);
+	ck_assert_uint_eq(plan.argc, 4);
+	ck_assert(!plan.is_parked); /* it sets what the interpreter reads when it starts */
 	plan_done(&plan);
 	ck_assert_ptr_null(plan.script_path);
 	execute_request_done(&request);
@@ -483,8 +484,9 @@ START_TEST(largest_plan_fits)
 			     &request, &err),
 		err);
 	ck_assert_ok(plan_make(&request, &plan, &err), err);
-	ck_assert_uint_eq(plan.argc, 4 + EXECUTE_ARGS_MAX);
-	ck_assert_uint_eq(plan.env_count, EXECUTE_ENV_MAX + 10);
+	ck_assert_uint_eq(plan.argc, 2 + EXECUTE_ARGS_MAX);
+	ck_assert(plan.is_parked);
+	ck_assert_uint_eq(plan.env_count, EXECUTE_ENV_MAX + 11);
 	ck_assert_ptr_null(plan.argv[plan.argc]);
 	ck_assert_ptr_null(plan.env[plan.env_count]);
 	plan_done(&plan);

@@ -477,7 +477,7 @@ START_TEST(parked_tier)
 	run_finish(&r, control);
 	ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
 	ck_assert_int_eq(r.result.exit_code, 5);
-	ck_assert_str_eq(buf_string(&r.out), "/work\n/bin/hostile\nany\n5\n\nLANG=C.UTF-8\n\n");
+	ck_assert_str_eq(buf_string(&r.out), "/work\n3\n/bin/hostile\nany\n5\nLANG=C.UTF-8\n");
 	ck_assert_uint_eq(r.exec_count, 1);
 	ck_assert_uint_eq(r.exit_count, 1);
 	ck_assert_int_eq(r.exits[0].exit_code, 5);

@@ -18,12 +18,15 @@ enum agent_message {
 	/* to the agent */
 	AGENT_RUN = 1, /* body: see agent_run; descriptors: body memfd, stdout, stderr (optional) */
 	AGENT_CANCEL,  /* no body */
+	AGENT_SLOT,    /* answer to TAKE; no body; descriptor: a sandbox's control, or none */
 	AGENT_CERTIFY_LOST, /* body: {job_id, principal, created_ms, reason, inputs or null} */
 	/* from the agent */
 	AGENT_READY = 16, /* no body */
 	AGENT_ACCEPTED,   /* body: {inputs}: the request is valid and its datasets are loaded */
 	AGENT_EVENT,      /* body: one JSON object for the caller's event stream */
 	AGENT_REFUSED,    /* body: {category, message}: no certificate */
+	AGENT_TAKE,       /* body: a slot's name; asks for a sandbox built ahead */
+	AGENT_KEEP,       /* body: slot shape; descriptor: mask. Others like this job may come */
 	AGENT_DONE, /* body: index (agent_done); descriptors: reply, envelope (memory files) */
 };
 
@@ -41,7 +44,8 @@ struct agent_config {
 	uint64_t dataset_bytes_max; /* all datasets of one job */
 	uint64_t json_bytes_max;    /* the JSON document of one request */
 	bool allows_loopback_fetch;
-	int log_fd; /* JSON lines */
+	bool has_pool; /* TAKE is answered: there are sandboxes built ahead */
+	int log_fd;    /* JSON lines */
 };
 
 struct agent {

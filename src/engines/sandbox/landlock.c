@@ -138,8 +138,12 @@ int slot_landlock_prepare(struct slot *slot, struct err *err)
 			special[i].rights == WRITABLE_RIGHTS ? special[i].rights | extra
 							     : special[i].rights,
 			err));
-	/* The root directory itself may be listed: a right on directories, harmless below. */
-	TRY(add_rule(slot, root, ".", LANDLOCK_ACCESS_FS_READ_DIR, err));
+	/*
+	 * Everything may be read; the rules above grant no less anyway. It is needed for /app and
+	 * /data of a sandbox built ahead: they are mounted when the rules stand already, and the
+	 * walk from a file in them passes over their mount points to the root.
+	 */
+	TRY(add_rule(slot, root, ".", READ_RIGHTS, err));
 	TRY(add_image_rules(slot, root, err));
 	slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_LANDLOCK);
 	return 0;

@@ -30,8 +30,8 @@ def read_job():
         parts.append(part)
     os.close(64)
     strings = [os.fsdecode(s) for s in b"".join(parts).split(b"\0")[:-1]]
-    end = strings.index("", 1)
-    argv, env = strings[1:end], strings[end + 1:-1]
+    end = 2 + int(strings[1])
+    argv, env = strings[2:end], strings[end:]
     os.environ.clear()
     for entry in env:
         name, _, value = entry.partition("=")

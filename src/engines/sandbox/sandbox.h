@@ -258,8 +258,8 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
  * files   root_fd and mask_fd; the others come later
  * tier    SANDBOX_TIER_HOT: argv is not used (give any). SANDBOX_TIER_PARKED: argv is an
  * interpreter with a trusted bootstrap that runs now, warms up, writes one byte to descriptor 65,
- * then reads its job from descriptor 64 to the end: NUL-terminated strings cwd, argv..., "",
- *         env..., "". When done it writes its exit code as one byte to descriptor 65.
+ * then reads its job from descriptor 64 to the end: NUL-terminated strings cwd, the
+ *         number of arguments, argv..., env.... When done it writes its exit code as one byte to descriptor 65.
  *
  * Errors as sandbox_start. A prepared sandbox serves one run and is gone.
  */

@@ -349,12 +349,14 @@ static int send_job(struct slot *slot, struct err *err)
 	const struct sandbox_plan *plan = &slot->parsed.plan;
 	const char *const *const lists[] = { plan->argv, plan->env };
 	auto_done(buf) job = { .limit = WIRE_MESSAGE_MAX };
+	size_t argc = 0;
+	while (plan->argv[argc])
+		argc++;
 	TRY(buf_append(&job, view_of(plan->cwd, strlen(plan->cwd) + 1), err));
-	for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
+	TRY(buf_append_format(&job, err, "%zu%c", argc, 0)); /* arguments may be empty */
+	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
 		for (size_t i = 0; lists[l][i]; i++)
 			TRY(buf_append(&job, view_of(lists[l][i], strlen(lists[l][i]) + 1), err));
-		TRY(buf_append(&job, view_of("", 1), err)); /* an empty string ends a list */
-	}
 	/* A pipe holds 64 KiB without a reader; more waits for the program, which is reading. */
 	TRY(fd_write_all(slot->job[1], buf_view(&job), err));
 	fd_close(&slot->job[1]);

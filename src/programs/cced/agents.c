@@ -26,6 +26,7 @@ static int spawn(struct cced *cced, struct agent *ret_agent, struct err *err)
 		.allows_loopback_fetch = cced->config.allows_loopback_fetch,
 		.log_fd = cced->log.fd,
 	};
+	config.has_pool = cced->pool >= 0;
 	local_agent_config(&cced->local, &config);
 	return agent_spawn(&config, ret_agent, err);
 }

@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "engines/cvm/local.h"
+#include "engines/cvm/slot.h"
 #include "engines/image/image.h"
 #include "engines/keys/keys.h"
 #include "engines/net/http_server.h"
@@ -27,7 +28,7 @@
 #define CCED_RESULTS_BYTES_MAX (256U << 20)  /* all their replies together */
 #define CCED_RESULT_KEPT_MS (15 * 60 * 1000) /* a reply nobody fetched is wiped after this */
 #define CCED_EVENTS_MAX 512                  /* events kept per job for late watchers */
-#define CCED_LOST_ATTEMPTS_MAX 5 /* agents that may die while certifying one loss */
+#define CCED_LOST_ATTEMPTS_MAX 5             /* agents that may die while certifying one loss */
 #define CCED_DRAIN_MS 20000                  /* what SIGTERM gives running jobs */
 #define CCED_RETRY_AFTER_S "2"
 
@@ -45,6 +46,7 @@ struct config {
 	uint64_t concurrency; /* 0: number of processors */
 	uint64_t queue_max;
 	uint64_t agents_ready;
+	uint64_t sandboxes_ready; /* per template; 0: none are built ahead */
 	uint64_t dataset_max_mb;
 	uint64_t json_max_mb;
 	bool allows_loopback_fetch;
@@ -54,6 +56,13 @@ struct config {
 /* Defaults < file < environment < flags. Exits by itself only for --help and --version. */
 int config_load(int argc, char **argv, struct config *ret_config, bool *ret_is_help,
 	struct err *err) MUST_CHECK;
+
+#define CCED_TEMPLATES_MAX 8 /* kinds of sandboxes kept ready */
+
+struct slot_template {
+	char name[SLOT_NAME_SIZE]; /* "" for a free place */
+	uint64_t used_ms;
+};
 
 enum role { ROLE_PUBLIC = 0, ROLE_READ = 1, ROLE_SUBMIT = 2, ROLE_ADMIN = 4 };
 
@@ -114,6 +123,7 @@ struct cjob {
 
 struct metrics {
 	uint64_t jobs_accepted, jobs_refused, jobs_done, jobs_lost, jobs_cancelled, jobs_rejected;
+	uint64_t slots_taken, slots_missed;
 	uint64_t execute_ms_sum, execute_count;
 	uint64_t execute_buckets[12];
 };
@@ -131,6 +141,9 @@ struct cced {
 	struct http_tls *tls;
 	struct local local;
 	struct appraise_anchor anchor;
+
+	int pool; /* of sandboxes; -1 without */
+	struct slot_template templates[CCED_TEMPLATES_MAX];
 
 	struct agent ready[CCED_AGENTS_MAX];
 	size_t ready_count;
@@ -154,6 +167,12 @@ void agents_start(struct cced *cced);
 void agents_stop(struct cced *cced);
 int agents_take(struct cced *cced, struct agent *ret_agent, struct err *err) MUST_CHECK;
 void agents_bury(struct cced *cced, struct agent *agent); /* reap without blocking the loop */
+
+/* slots.c */
+int slots_start(struct cced *cced, struct err *err) MUST_CHECK;
+void slots_take(struct cjob *job, struct view name); /* answers the agent */
+void slots_keep(struct cjob *job, struct message *message);
+void slots_stop(struct cced *cced);
 
 /* jobs.c */
 struct cjob *jobs_new(struct cced *cced, const char *principal);

@@ -44,6 +44,8 @@ static const struct row {
 		"jobs that may wait; beyond is 429" },
 	{ "agents-ready", NUMBER, offsetof(struct config, agents_ready), "2", 0, CCED_AGENTS_MAX,
 		"agents kept ready" },
+	{ "sandboxes-ready", NUMBER, offsetof(struct config, sandboxes_ready), "2", 0, 16,
+		"sandboxes kept built ahead for each kind of job seen; 0 builds each for its job" },
 	{ "dataset-max-mb", NUMBER, offsetof(struct config, dataset_max_mb), "256", 1, 65536,
 		"all datasets of one job" },
 	{ "json-max-mb", NUMBER, offsetof(struct config, json_max_mb), "64", 1, 1024,

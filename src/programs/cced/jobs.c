@@ -268,8 +268,8 @@ static void lose(struct cjob *job, const char *reason)
 	(void)uv_poll_stop(&job->poll);
 	agents_bury(job->cced, &job->agent);
 	if (job->lost_attempts++ == CCED_LOST_ATTEMPTS_MAX) {
-		settle_error(
-			job, 500, "internal", "the run was lost; it is certified at the next start");
+		settle_error(job, 500, "internal",
+			"the run was lost; it is certified at the next start");
 		uv_close((uv_handle_t *)&job->poll, poll_closed);
 		return;
 	}
@@ -369,6 +369,11 @@ static void on_done(struct cjob *job, struct message *message)
 	leave_agent(job);
 }
 
+static void on_take(struct cjob *job, struct message *message)
+{
+	slots_take(job, buf_view(&message->body));
+}
+
 static const struct {
 	uint32_t type;
 	void (*handle)(struct cjob *job, struct message *message);
@@ -376,6 +381,8 @@ static const struct {
 	{ AGENT_READY, NULL },
 	{ AGENT_ACCEPTED, on_accepted },
 	{ AGENT_EVENT, on_agent_event },
+	{ AGENT_TAKE, on_take },
+	{ AGENT_KEEP, slots_keep },
 	{ AGENT_REFUSED, on_refused },
 	{ AGENT_DONE, on_done },
 };

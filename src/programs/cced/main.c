@@ -182,6 +182,7 @@ static int start(struct cced *cced, struct err *err)
 	TRY(sandbox_sweep(&swept, err));
 	TRY(start_tls(cced, err));
 	TRY(api_start(cced, err));
+	TRY(slots_start(cced, err));
 	agents_start(cced);
 	start_timers(cced);
 	jobs_recover(cced);
@@ -193,6 +194,7 @@ static void stop(struct cced *cced)
 {
 	struct err ignored;
 	uint32_t removed;
+	slots_stop(cced);
 	agents_stop(cced);
 	jobs_free_all(cced);
 	if (sandbox_sweep(&removed, &ignored) < 0) /* the next start does it again */

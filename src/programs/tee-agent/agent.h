@@ -7,6 +7,7 @@
 #define PROGRAMS_TEE_AGENT_AGENT_H
 
 #include "engines/cvm/agent.h"
+#include "engines/cvm/slot.h"
 #include "engines/image/image.h"
 #include "engines/sandbox/sandbox.h"
 #include "kit/base/log.h"
@@ -30,6 +31,7 @@ struct options {
 	uint64_t dataset_bytes_max;
 	uint64_t json_bytes_max;
 	bool allows_loopback_fetch;
+	bool has_pool;
 };
 
 /* Memory of the computation: a tmpfs nobody else sees; its two halves as read-only mounts. */
@@ -104,6 +106,7 @@ struct job {
 	struct disclosure disclosures[EXECUTE_DATASETS_MAX];
 	size_t disclosure_count;
 
+	struct slot_shape shape; /* of the sandbox */
 	bool has_run;
 	struct sandbox_result result;
 	int output_fd; /* memory files the supervisor filled */

@@ -300,6 +300,23 @@ static int parse_multipart(struct job *job, const struct multipart *parts, struc
 	return 0;
 }
 
+/* The shape of the sandbox follows from the request alone, and so does its name in the inputs. */
+static void choose_shape(struct job *job)
+{
+	const struct execute_limits *limits = &job->request.limits;
+	struct err ignored;
+	job->shape = (struct slot_shape){
+		.memory_bytes = (uint64_t)limits->max_memory_mb << 20,
+		.disk_bytes = (uint64_t)limits->max_disk_mb << 20,
+		.processes = (uint32_t)limits->max_processes,
+	};
+	if (job->plan.is_parked && str_format(job->shape.lang, sizeof(job->shape.lang), &ignored,
+					   "%s", job->request.lang->name) < 0)
+		job->plan.is_parked = false;
+	slot_set_name(&job->shape, job->options->image_digest, job->request.tools,
+		job->request.tool_count);
+}
+
 int load_request(struct job *job, struct err *err)
 {
 	TRY(map_body(job, &job->body, err));
@@ -311,11 +328,17 @@ int load_request(struct job *job, struct err *err)
 			job->body, job->options->json_bytes_max, false, &job->request, err));
 	}
 	TRY(resolve_tools(job, err));
-	return plan_make(&job->request, &job->plan, err);
+	TRY(plan_make(&job->request, &job->plan, err));
+	choose_shape(job);
+	return 0;
 }
 
 static void make_inputs(struct job *job)
 {
+	uint8_t digest[SHA256_SIZE];
+	char warmup[CERT_DIGEST_TEXT];
+	hash_bytes(HASH_SHA256, view_string(sandbox_park_python()), digest);
+	(void)hex_encode(view_of(digest, sizeof(digest)), warmup);
 	struct cert_inputs inputs = {
 		.request = &job->request,
 		.plan = &job->plan,
@@ -324,7 +347,8 @@ static void make_inputs(struct job *job)
 		.tools = job->tools,
 		.tool_count = job->request.tool_count,
 		.rootfs_sha256 = job->options->image_digest,
-		.tier = sandbox_tier_name(SANDBOX_TIER_COLD),
+		.tier = sandbox_tier_name(slot_tier(&job->shape)),
+		.warmup_sha256 = job->plan.is_parked ? warmup : NULL,
 		.runtime_version = AGENT_VERSION,
 	};
 	job->inputs = cert_inputs_json(&inputs);

@@ -31,6 +31,8 @@ static int parse_options(int argc, char **argv, struct options *options, struct 
 		{ "image", required_argument, NULL, 'i' },
 		{ "dataset-max", required_argument, NULL, 'd' },
 		{ "json-max", required_argument, NULL, 'j' },
+		{ "pool", no_argument, NULL, 'p' },
+		{ "no-pool", no_argument, NULL, 'n' },
 		{ "allow-loopback", no_argument, NULL, 'l' },
 		{},
 	};
@@ -48,6 +50,8 @@ static int parse_options(int argc, char **argv, struct options *options, struct 
 			*text = optarg;
 		else if (number)
 			TRY(str_parse_u64(optarg, 1, 1ULL << 40, number, err));
+		else if (option == 'p' || option == 'n')
+			options->has_pool = option == 'p';
 		else if (option == 'l')
 			options->allows_loopback_fetch = true;
 		else

@@ -13,37 +13,37 @@
 
 enum { STAT_INTERVAL_MS = 250, MB = 1024 * 1024, KB = 1024 };
 
-static struct sandbox_limits limits_of(const struct execute_request *request)
+static struct sandbox_plan plan_of(const struct job *job)
 {
-	struct sandbox_limits limits = SANDBOX_LIMITS_DEFAULT;
-	limits.wall_ms = (uint64_t)request->limits.timeout_seconds * 1000;
-	limits.cpu_ms = 2 * limits.wall_ms;
-	limits.memory_bytes = (uint64_t)request->limits.max_memory_mb * MB;
-	limits.disk_bytes = (uint64_t)request->limits.max_disk_mb * MB;
-	limits.file_bytes = (uint64_t)request->limits.max_file_mb * MB;
-	limits.output_bytes = (uint64_t)request->limits.max_output_kb * KB;
-	limits.processes = (uint32_t)request->limits.max_processes;
-	return limits;
+	const struct execute_limits *limits = &job->request.limits;
+	struct sandbox_plan plan = slot_plan(&job->shape);
+	plan.argv = job->plan.argv;
+	plan.env = (const char *const *)job->plan.env;
+	plan.cwd = PLAN_WORK_DIRECTORY;
+	plan.stat_interval_ms = STAT_INTERVAL_MS;
+	plan.limits.wall_ms = (uint64_t)limits->timeout_seconds * 1000;
+	plan.limits.cpu_ms = 2 * plan.limits.wall_ms;
+	plan.limits.file_bytes = (uint64_t)limits->max_file_mb * MB;
+	plan.limits.output_bytes = (uint64_t)limits->max_output_kb * KB;
+	return plan;
 }
 
 static int open_files(struct job *job, struct sandbox_files *files, struct err *err)
 {
 	*files = SANDBOX_FILES_NONE;
-	files->root_fd = image_root_fd(job->image);
 	files->app_fd = job->vault.app_fd;
 	files->data_fd = job->vault.data_fd;
 	TRY(fd_memfd("stdout", &job->output_fd, err));
 	TRY(fd_memfd("stderr", &job->error_fd, err));
 	files->stdout_fd = job->output_fd;
 	files->stderr_fd = job->error_fd;
-	if (job->request.stdin_text.size) {
-		TRY(fd_memfd("stdin", &files->stdin_fd, err));
-		TRY(fd_write_all(files->stdin_fd, job->request.stdin_text, err));
-		if (lseek(files->stdin_fd, 0, SEEK_SET) < 0)
-			return err_sys(err, E_INTERNAL, "lseek");
-	}
-	return image_mask(
-		job->image, job->request.tools, job->request.tool_count, &files->mask_fd, err);
+	if (!job->request.stdin_text.size)
+		return 0;
+	TRY(fd_memfd("stdin", &files->stdin_fd, err));
+	TRY(fd_write_all(files->stdin_fd, job->request.stdin_text, err));
+	if (lseek(files->stdin_fd, 0, SEEK_SET) < 0)
+		return err_sys(err, E_INTERNAL, "lseek");
+	return 0;
 }
 
 /* The supervisor was started ahead; one that died meanwhile is replaced. */
@@ -57,22 +57,87 @@ static int renew_supervisor(struct job *job, struct err *err)
 	return sandbox_open(&config, &job->sandbox_control, err);
 }
 
+/* Ask the control plane for a sandbox of this shape that is built already. */
+static int take_ready(struct job *job, bool *ret_taken, struct err *err)
+{
+	*ret_taken = false;
+	if (!job->options->has_pool)
+		return 0;
+	TRY(message_send(job->socket, AGENT_TAKE, view_string(job->shape.name), NULL, 0, err));
+	for (;;) {
+		AUTO(message_done) struct message message;
+		TRY(message_receive(job->socket, 0, &message, err));
+		if (message.is_end || message.type == AGENT_CANCEL) {
+			job->was_cancelled = true;
+			return err_set(err, E_CONFLICT, "cancelled before the run began");
+		}
+		if (message.type != AGENT_SLOT)
+			return err_set(
+				err, E_CONFLICT, "message %u is not expected now", message.type);
+		*ret_taken = message.fd_count == 1;
+		if (*ret_taken) {
+			fd_close(&job->sandbox_control);
+			job->sandbox_control = take_fd(&message.fds[0]);
+		}
+		return 0;
+	}
+}
+
+/* No parked interpreter is ready: park one now, so that the run is the same, only later. */
+static int park_now(struct job *job, const struct sandbox_plan *plan,
+	const struct sandbox_files *files, struct err *err)
+{
+	const char *argv[LANG_ARGV_MAX + 1] = {};
+	struct sandbox_plan prepared = *plan;
+	struct sandbox_event event;
+	slot_park_argv(job->request.lang->park_argv, argv);
+	prepared.argv = argv;
+	prepared.env = job->request.lang->environment;
+	TRY(sandbox_prepare(job->sandbox_control, SANDBOX_TIER_PARKED, &prepared, files, err));
+	do {
+		TRY(sandbox_receive(job->sandbox_control, 0, &event, err));
+		if (event.kind == SANDBOX_EVENT_DONE || event.kind == SANDBOX_EVENT_GONE)
+			return err_set(err, E_UNAVAILABLE, "parking the interpreter: %s",
+				event.result.text);
+	} while (event.kind != SANDBOX_EVENT_READY);
+	return 0;
+}
+
+/* Let the control plane keep sandboxes like this one ready; it may decline in silence. */
+static int offer_template(struct job *job, int mask_fd, struct err *err)
+{
+	auto_json *body = slot_shape_json(&job->shape);
+	return job->options->has_pool ? job_send(job, AGENT_KEEP, body, &mask_fd, 1, err) : 0;
+}
+
+/* Built for this run: the mask of its tools, and where it applies an interpreter to be parked. */
+static int start_cold(struct job *job, const struct sandbox_plan *plan, struct sandbox_files *files,
+	struct err *err)
+{
+	struct sandbox_files base = SANDBOX_FILES_NONE;
+	TRY(renew_supervisor(job, err));
+	TRY(image_mask(
+		job->image, job->request.tools, job->request.tool_count, &files->mask_fd, err));
+	files->root_fd = image_root_fd(job->image);
+	base.root_fd = files->root_fd;
+	base.mask_fd = files->mask_fd;
+	if (job->plan.is_parked)
+		TRY(park_now(job, plan, &base, err));
+	TRY(sandbox_start(job->sandbox_control, plan, files, err));
+	return offer_template(job, base.mask_fd, err);
+}
+
 static int start(struct job *job, struct err *err)
 {
 	struct sandbox_files files;
-	struct sandbox_plan plan = {
-		.argv = job->plan.argv,
-		.env = (const char *const *)job->plan.env,
-		.cwd = PLAN_WORK_DIRECTORY,
-		.limits = limits_of(&job->request),
-		.trace = SANDBOX_TRACE_EXEC,
-		.may_lack = SANDBOX_LAYERS_BELTS,
-		.stat_interval_ms = STAT_INTERVAL_MS,
-	};
-	TRY(renew_supervisor(job, err));
+	struct sandbox_plan plan = plan_of(job);
+	bool is_ready = false;
 	int status = open_files(job, &files, err);
 	if (status == 0)
-		status = sandbox_start(job->sandbox_control, &plan, &files, err);
+		status = take_ready(job, &is_ready, err);
+	if (status == 0)
+		status = is_ready ? sandbox_start(job->sandbox_control, &plan, &files, err)
+				  : start_cold(job, &plan, &files, err);
 	fd_close(&files.mask_fd);
 	fd_close(&files.stdin_fd);
 	return status;

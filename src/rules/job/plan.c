@@ -75,9 +75,17 @@ static int make_argv(const struct execute_request *request, struct plan *plan, s
 	return 0;
 }
 
+static bool can_be_parked(const struct execute_request *request)
+{
+	bool can = request->lang->park_argv[0] != NULL;
+	for (size_t i = 0; can && i < request->env_count; i++)
+		can = !str_starts(request->env[i].name, request->lang->own_env);
+	return can;
+}
+
 int plan_make(const struct execute_request *request, struct plan *ret_plan, struct err *err)
 {
-	*ret_plan = (struct plan){};
+	*ret_plan = (struct plan){ .is_parked = can_be_parked(request) };
 	int status = make_argv(request, ret_plan, err);
 	if (status == 0)
 		status = make_env(request, ret_plan, err);

@@ -20,6 +20,12 @@ struct plan {
 	char *env[PLAN_ENV_MAX]; /* NAME=value, sorted, NULL-terminated, owned */
 	size_t env_count;
 	char *script_path; /* owned */
+	/*
+	 * The interpreter waits warmed up in its sandbox before the job comes. A function of the
+	 * request alone, so that equal requests have equal inputs: not when the request sets
+	 * variables that the interpreter reads at its start.
+	 */
+	bool is_parked;
 };
 
 /* The plan borrows from the request. Release with plan_done. E_LIMIT never for a parsed request. */

@@ -5,9 +5,10 @@
 #include "kit/base/str.h"
 
 static const struct lang langs[] = {
-	{ "python", ".py", { "/usr/bin/python3", "-B", "-s", NULL },
-		{ "PYTHONDONTWRITEBYTECODE=1", "PYTHONHASHSEED=0", NULL } },
-	{ "bash", ".sh", { "/usr/bin/bash", NULL }, { NULL } },
+	{ "python", ".py", { "/usr/bin/python3", NULL },
+		{ "PYTHONDONTWRITEBYTECODE=1", "PYTHONHASHSEED=0", "PYTHONNOUSERSITE=1", NULL },
+		{ "/usr/bin/python3", "-B", "-s", "-c", NULL }, "PYTHON" },
+	{ "bash", ".sh", { "/usr/bin/bash", NULL }, { NULL }, { NULL }, NULL },
 };
 
 const struct lang *lang_at(size_t index)

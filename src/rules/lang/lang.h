@@ -13,6 +13,12 @@ struct lang {
 	const char *suffix;              /* of a script, e.g. ".py" */
 	const char *argv[LANG_ARGV_MAX]; /* NULL-terminated; the script's path follows */
 	const char *environment[4];      /* NAME=value, what makes runs repeatable */
+	/*
+	 * How the interpreter is started to be parked: warmed up before any code or data is there,
+	 * used once. The bootstrap's text follows. First NULL: it cannot be parked.
+	 */
+	const char *park_argv[LANG_ARGV_MAX];
+	const char *own_env; /* prefix of variables the interpreter reads only when it starts */
 };
 
 /* The language of a script name by its suffix, or by its own name ("python"); NULL if none. */
