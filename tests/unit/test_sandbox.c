@@ -517,8 +517,7 @@ START_TEST(nothing_stays)
 		RUN(r);
 		int control = run_begin(&r, ARGV("orphans", "0"));
 		if (i % 2) {
-			(void)close(control);
-			(void)usleep(15000);
+			sandbox_close(&control);
 		} else {
 			run_finish(&r, control);
 		}

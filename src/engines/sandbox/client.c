@@ -1,9 +1,9 @@
 /*
  * The caller's end: start a supervisor, send the plan, receive events. See sandbox.h.
  *
- * The supervisor is made a grandchild whose parent exits at once: it belongs to init, so a caller
- * has nothing to wait for and no SIGCHLD to explain; the control descriptor is the only handle.
- * Both births borrow our memory until exec (as vfork does), hence the raw system calls.
+ * The supervisor is a child of the caller, made on borrowed memory as vfork does (hence the raw
+ * system calls). The control descriptor stays the only handle: GONE tells whose child it was, and
+ * sandbox_receive() waits for it then, so that no caller has a zombie to care for.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@
 
 enum {
 	CONTROL_FD = 3, /* of the supervisor */
-	STACK_BYTES = 4096,
+	STACK_BYTES = 8192,
 	FD_OUT_OF_THE_WAY = 64,
 };
 
@@ -60,31 +60,17 @@ static int become_supervisor(void *argument)
 	return 1;
 }
 
-static long spawn_borrowing(int (*function)(void *), void *argument, uint8_t *stack)
+/* Fails when somebody else waited, or SIGCHLD is ignored: then there is nothing to do. */
+static void wait_for(pid_t pid)
 {
-	struct clone_args args = {
-		.flags = CLONE_VM | CLONE_VFORK,
-		.stack = (uintptr_t)stack,
-		.stack_size = STACK_BYTES,
-	};
-	return sys_spawn(&args, function, argument);
-}
-
-/* Runs on borrowed memory; its only purpose is to die and leave the supervisor to init. */
-static int become_parent(void *argument)
-{
-	uint8_t stack[STACK_BYTES] __attribute__((aligned(16)));
-	struct birth *birth = argument;
-	long pid = spawn_borrowing(become_supervisor, birth, stack);
-	if (pid < 0)
-		birth->error = (int)-pid;
-	return 0;
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
 }
 
 int client_spawn(
 	const struct sandbox_config *config, const char *verb, int *ret_control, struct err *err)
 {
-	uint8_t stack[2 * STACK_BYTES] __attribute__((aligned(16)));
+	uint8_t stack[STACK_BYTES] __attribute__((aligned(16)));
 	int pair[2];
 	TRY(fd_socketpair(SOCK_SEQPACKET, pair, err));
 	auto_close ours = pair[0];
@@ -92,17 +78,17 @@ int client_spawn(
 	struct birth birth = { config->supervisor_path, verb, theirs, 0 };
 	struct clone_args args = {
 		.flags = CLONE_VM | CLONE_VFORK,
+		.exit_signal = SIGCHLD,
 		.stack = (uintptr_t)stack,
 		.stack_size = sizeof(stack),
 	};
-	long pid = sys_spawn(&args, become_parent, &birth);
+	long pid = sys_spawn(&args, become_supervisor, &birth);
 	if (pid < 0) {
 		errno = (int)-pid;
 		return err_sys(err, E_UNAVAILABLE, "starting a process");
 	}
-	while (waitpid((pid_t)pid, NULL, __WALL) < 0 && errno == EINTR)
-		;
 	if (birth.error) {
+		wait_for((pid_t)pid);
 		errno = birth.error;
 		return err_sys(err, birth.error == ENOENT ? E_NOT_FOUND : E_UNAVAILABLE,
 			"starting %s", config->supervisor_path);
@@ -183,7 +169,26 @@ int sandbox_receive(int control, int flags, struct sandbox_event *ret_event, str
 	if (size == 0)
 		return err_set(err, E_UNAVAILABLE,
 			"the sandbox supervisor died; its sandbox died with it");
-	return wire_decode_event(view_of(&event, (size_t)size), ret_event, err);
+	TRY(wire_decode_event(view_of(&event, (size_t)size), ret_event, err));
+	if (ret_event->kind == SANDBOX_EVENT_GONE) {
+		if (ret_event->ppid == (uint32_t)getpid())
+			wait_for((pid_t)ret_event->pid);
+		ret_event->pid = ret_event->ppid = 0; /* pids of the host are nobody's business */
+	}
+	return 0;
+}
+
+void sandbox_close(int *control)
+{
+	struct sandbox_event event = {};
+	struct err ignored;
+	if (*control < 0)
+		return;
+	(void)shutdown(*control, SHUT_WR); /* as good as closing: the supervisor ends its run */
+	while (event.kind != SANDBOX_EVENT_GONE)
+		if (sandbox_receive(*control, 0, &event, &ignored) < 0)
+			break;
+	fd_close(control);
 }
 
 int sandbox_cancel(int control, struct err *err)

@@ -9,6 +9,7 @@
 #include "engines/sandbox/pool.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -255,6 +256,7 @@ int pool_serve(int control, const char *program, struct err *err)
 	pool->program = program;
 	pool->building = -1;
 	pool->watched = mem_alloc(WATCHED_MAX, sizeof(*pool->watched));
+	(void)signal(SIGCHLD, SIG_IGN); /* supervisors are our children; nobody waits for them */
 	/* What is built inherits it; a sandbox that gets its run leaves it (build_adopt). */
 	if (setpriority(PRIO_PROCESS, 0, NICE_WHILE_BUILDING) < 0)
 		return err_sys(err, E_UNAVAILABLE, "setpriority");

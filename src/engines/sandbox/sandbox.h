@@ -234,7 +234,9 @@ enum { SANDBOX_DONT_WAIT = 1 };
  * ret_control  the control descriptor, close-on-exec; close it to end everything
  *
  * Returns 0; E_NOT_FOUND when the program is not there; E_UNAVAILABLE when the machine gives no
- * process or descriptor. The supervisor is no child of the caller (nothing to wait for).
+ * process or descriptor. The supervisor is a child of the caller; receiving GONE waits for it, and
+ * so does sandbox_close(). A caller that only close()s leaves that to its own end, or ignores
+ * SIGCHLD.
  */
 int sandbox_open(const struct sandbox_config *config, int *ret_control, struct err *err) MUST_CHECK;
 
@@ -288,6 +290,9 @@ int sandbox_plan_check(const struct sandbox_plan *plan, struct err *err) MUST_CH
  */
 int sandbox_receive(
 	int control, int flags, struct sandbox_event *ret_event, struct err *err) MUST_CHECK;
+
+/* End the sandbox, wait until it is gone, close. Accepts -1; sets *control to -1. */
+void sandbox_close(int *control);
 
 /* Ask for an end with cause "cancelled"; DONE and GONE still come. E_UNAVAILABLE when gone. */
 int sandbox_cancel(int control, struct err *err) MUST_CHECK;

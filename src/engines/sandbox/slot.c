@@ -193,8 +193,6 @@ static void handle_message(struct slot *slot)
 	}
 	slot_end(slot, SANDBOX_CAUSE_CANCELLED,
 		got > 0 ? "the caller sent an unknown message" : "the caller went away");
-	if (got <= 0)
-		fd_close(&slot->control);
 }
 
 /* A parked program said something: it is ready, or it is done and this is its exit code. */
@@ -477,7 +475,10 @@ static void report_failure(struct slot *slot, const struct err *err)
 
 static void run_slot(struct slot *slot, int signals)
 {
-	struct sandbox_event gone = { .kind = SANDBOX_EVENT_GONE };
+	/* Whose child we are: see sandbox_receive(). */
+	struct sandbox_event gone = {
+		.kind = SANDBOX_EVENT_GONE, .pid = (uint32_t)getpid(), .ppid = (uint32_t)getppid()
+	};
 	struct loop loop = { .slot = slot, .signals = signals };
 	struct err err;
 	if (build_sandbox(slot, &err) < 0) {

@@ -1,0 +1,244 @@
+#!/usr/bin/python3
+"""Sandbox tiers against bare vfork+exec and against peers, interleaved in one run.
+
+    bench/sandbox.py BUILD_DIR [--quick]
+
+Needs root. Peers are used when installed (apt-get install bubblewrap crun runc firejail). Writes
+bench/sandbox.md: latency in a tight loop and at 100 ms gaps, throughput, exposure, memory. Ratios
+are against `bare` of the same round. With a real-time class (chrt) other work on the machine stays
+away; peers of the OCI kind fail there, so they are measured without.
+"""
+import json
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = (ROOT / sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT / "build/release"
+QUICK = "--quick" in sys.argv
+DRIVER = BUILD / "bench/bench_sandbox"
+SUPERVISOR = BUILD / "src/programs/cupel-sandbox/cupel-sandbox"
+HOSTILE = BUILD / "tests/hostile/hostile"
+EXPOSURE = BUILD / "tests/hostile/exposure"
+NOOP = ["/bin/hostile", "exit", "0"]
+
+
+def make_image(base):
+    image = base / "image"
+    for name in ("bin", "etc", "usr", "proc", "dev", "tmp", "work", "sys"):
+        (image / name).mkdir(parents=True)
+    shutil.copy(HOSTILE, image / "bin/hostile")
+    shutil.copy(EXPOSURE, image / "bin/exposure")
+    base.chmod(0o755)
+    return image
+
+
+def find_python_image(base):
+    """The newest built sandbox image, mounted; None when there is none."""
+    state = pathlib.Path(os.environ.get("CUPEL_STATE_DIR", "/var/lib/cupel"))
+    images = sorted(state.glob("images/*.erofs"), key=lambda p: p.stat().st_mtime)
+    if not images:
+        return None
+    target = base / "python"
+    target.mkdir()
+    subprocess.run(["mount", "-t", "erofs", images[-1], target], check=True)
+    return target
+
+
+def oci_bundle(base, image, program):
+    bundle = base / ("bundle-" + pathlib.Path(program[0]).name)
+    bundle.mkdir()
+    spaces = ("pid", "mount", "network", "ipc", "uts")
+    config = {
+        "ociVersion": "1.0.2",
+        "process": {"terminal": False, "user": {"uid": 1000, "gid": 1000}, "args": program,
+                    "env": ["PATH=/bin"], "cwd": "/", "noNewPrivileges": True,
+                    "capabilities": {}},
+        "root": {"path": str(image), "readonly": True},
+        "hostname": "sandbox",
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs",
+             "options": ["nosuid", "nodev", "size=100m"]}],
+        "linux": {"namespaces": [{"type": space} for space in spaces],
+                  "resources": {"memory": {"limit": 512 << 20}, "pids": {"limit": 64}},
+                  "seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+                      {"names": ["bpf", "keyctl", "add_key", "request_key", "mount", "umount2",
+                                 "ptrace", "perf_event_open", "userfaultfd", "unshare", "setns",
+                                 "io_uring_setup", "init_module", "kexec_load"],
+                       "action": "SCMP_ACT_ERRNO"}]}},
+    }
+    (bundle / "config.json").write_text(json.dumps(config))
+    return bundle
+
+
+def peers(base, image, program):
+    """name -> argv of one run of program on the image."""
+    found = {}
+    bwrap = shutil.which("bwrap")
+    if bwrap:
+        found["bubblewrap"] = [
+            bwrap, "--ro-bind", str(image), "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs",
+            "/tmp", "--unshare-all", "--uid", "1000", "--gid", "1000", "--new-session",
+            "--die-with-parent", "--clearenv", *program]
+    for name in ("crun", "runc"):
+        path = shutil.which(name, path="/usr/bin:/usr/sbin")
+        if path:
+            bundle = oci_bundle(base, image, program) if not list(
+                base.glob("bundle-" + pathlib.Path(program[0]).name)) else base / (
+                    "bundle-" + pathlib.Path(program[0]).name)
+            script = base / f"{name}-{pathlib.Path(program[0]).name}"
+            script.write_text(f"#!/bin/sh\nexec {path} run --bundle {bundle} bench-$$\n")
+            script.chmod(0o755)
+            found[name] = [str(script)]
+    firejail = shutil.which("firejail")
+    if firejail:
+        found["firejail"] = [firejail, "--quiet", "--noprofile", f"--chroot={image}", "--net=none",
+                             "--seccomp", "--caps.drop=all", "--nonewprivs", *program]
+    return {name: argv for name, argv in found.items() if works(argv)}
+
+
+def works(argv):
+    try:
+        done = subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              env={"PATH": "/usr/bin:/bin:/usr/sbin", "HOME": "/root"}, timeout=20)
+        return done.returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def line(name, kind, root, argv):
+    return "\t".join([name, kind, str(root), *argv])
+
+
+def drive(mode, first, second, contenders, realtime=False):
+    command = [str(DRIVER), mode, str(first), str(second)]
+    if realtime and shutil.which("chrt"):
+        command = ["chrt", "-f", "20", *command]
+    done = subprocess.run(command, input="\n".join(contenders) + "\n", text=True, check=False,
+                          capture_output=True, env={"CUPEL_SANDBOX": str(SUPERVISOR)})
+    if done.returncode:
+        sys.exit(f"bench_sandbox: {done.stderr.strip()}")
+    return [row.split("\t") for row in done.stdout.splitlines()]
+
+
+def latency_table(title, rows, baseline="bare"):
+    base = next(float(r[2]) for r in rows if r[0] == baseline and r[1] == "done")
+    out = [f"### {title}", "", "| contender | until | p50 us | p99 us | min us | p50 x bare |",
+           "|---|---|---|---|---|---|"]
+    seen = set()
+    for name, what, p50, p99, low in rows:
+        if (name, p50, p99) in seen:  # bare and peers: done is gone
+            continue
+        seen.add((name, p50, p99))
+        out.append(f"| {name} | {what} | {p50} | {p99} | {low} | {float(p50) / base:.2f} |")
+    return out + [""]
+
+
+def exposure_table(base, image):
+    rows = {"cupel": [str(SUPERVISOR), "run", "--root", str(image), "/bin/exposure"]}
+    rows.update(peers(base, image, ["/bin/exposure"]))
+    out = ["### Exposure", "", "| contender | probes through | which |", "|---|---|---|"]
+    for name, argv in rows.items():
+        text = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                              check=False).stdout.splitlines()
+        names = [t.split()[1] for t in text if t.startswith("through ")]
+        which = ", ".join(names) if len(names) < 12 else f"{', '.join(names[:12])}, ..."
+        out.append(f"| {name} | {text[-1] if text else 'failed'} | {which} |")
+    return out + [""]
+
+
+def memory_of_hot_slot(image):
+    """Kilobytes of memory that one ready slot costs, by difference over many."""
+    count = 40
+    before = available()
+    worker = subprocess.Popen(
+        [str(DRIVER), "hold", str(count), "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True, env={"CUPEL_SANDBOX": str(SUPERVISOR)})
+    worker.stdin.write(line("hold", "hot", image, NOOP) + "\n")
+    worker.stdin.close()
+    worker.stdout.readline()
+    time.sleep(0.5)
+    rss = [int(row.split()[1]) for pid in children(worker.pid)
+           for row in open(f"/proc/{pid}/status") if row.startswith("VmRSS")]
+    after = available()
+    worker.terminate()
+    worker.wait()
+    return (before - after) / count, max(rss, default=0)
+
+
+def children(pid):
+    return [int(p) for p in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+
+
+def available():
+    for row in open("/proc/meminfo"):
+        if row.startswith("MemAvailable"):
+            return int(row.split()[1])
+    return 0
+
+
+def main():
+    rounds, gap_rounds = (60, 10) if QUICK else (400, 40)
+    base = pathlib.Path(tempfile.mkdtemp(prefix="cupel-bench-"))
+    image = make_image(base)
+    python_root = find_python_image(base)
+    out = ["# Sandbox benchmarks", "",
+           f"Command: `bench/sandbox.py {'--quick' if QUICK else ''}`; "
+           f"{time.strftime('%Y-%m-%d')}; Linux {platform.release()}; "
+           f"{os.cpu_count()} processors; load {os.getloadavg()[0]:.1f} at the start.", ""]
+    try:
+        ours = [line("bare", "bare", "-", [str(image / "bin/hostile"), "exit", "0"]),
+                line("cupel cold", "cold", image, NOOP),
+                line("cupel cold, traced", "cold", image, NOOP),
+                line("cupel hot", "hot", image, NOOP),
+                line("cupel hot, traced", "hot", image, NOOP),
+                line("cupel-sandbox run", "bare", "-",
+                     [str(SUPERVISOR), "run", "--root", str(image), *NOOP])]
+        others = [line(name, "bare", "-", argv)
+                  for name, argv in peers(base, image, NOOP).items()]
+        out += latency_table("No-op, tight loop, real-time class",
+                             drive("latency", rounds, 0, ours, realtime=True))
+        out += latency_table("No-op, 100 ms gaps, real-time class",
+                             drive("latency", gap_rounds, 100, ours, realtime=True))
+        out += latency_table("No-op with peers, tight loop",
+                             drive("latency", rounds // 4, 0, ours + others))
+        out += latency_table("No-op with peers, 100 ms gaps",
+                             drive("latency", gap_rounds // 2, 100, ours + others))
+        if python_root:
+            argv = ["/usr/bin/python3", "-c", "print(1)"]
+            snakes = [line("bare", "bare", "-", ["/usr/sbin/chroot", str(python_root), *argv]),
+                      line("cupel cold", "cold", python_root, argv),
+                      line("cupel hot", "hot", python_root, argv),
+                      line("cupel parked", "parked-python", python_root, argv)]
+            out += latency_table("python3 -c 'print(1)', tight loop, real-time class",
+                                 drive("latency", rounds // 5, 0, snakes, realtime=True))
+            out += latency_table("python3 -c 'print(1)', 100 ms gaps, real-time class",
+                                 drive("latency", gap_rounds // 2, 100, snakes, realtime=True))
+        out += ["### Throughput, no-op, runs per second (hot includes building its sandbox)", "",
+                "| contender | 1 worker | 2 | 8 |", "|---|---|---|---|"]
+        seconds = 1 if QUICK else 3
+        columns = [dict(drive("throughput", seconds, workers, [ours[0], ours[1], ours[3]] + others))
+                   for workers in (1, 2, 8)]
+        out += [f"| {name} | {' | '.join(column[name] for column in columns)} |"
+                for name in columns[0]] + [""]
+        out += exposure_table(base, image)
+        cost, rss = memory_of_hot_slot(image)
+        out += ["### Memory", "", f"One ready hot sandbox: {cost:.0f} KiB of the machine's memory; "
+                f"its supervisor's RSS: {rss} KiB.", ""]
+    finally:
+        if python_root:
+            subprocess.run(["umount", python_root], check=False)
+        shutil.rmtree(base, ignore_errors=True)
+    text = "\n".join(out)
+    (ROOT / "bench/sandbox.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
