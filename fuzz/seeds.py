@@ -46,7 +46,7 @@ def statements():
     quotes = ROOT.parent / "shared" / "vectors" / "tdx" / "quotes"
     for quote in [b"", *(path.read_bytes() for path in sorted(quotes.glob("v4-*.bin")))]:
         predicate["evidence"] = {
-            "tee": {"mode": "simulated", "assurance": "none", "provider": "x", "format": "x",
+            "tee": {"mode": "simulated", "assurance": "none", "provider": "simulated", "format": "tdx-quote",
                     "quote": base64.b64encode(quote).decode(), "eventLogDigest": None},
             "binding": {"domain": "cupel-execution-v1", "reportData": report_data,
                         "spki": base64.b64encode(spki).decode()}}

@@ -10,6 +10,8 @@ import hashlib
 import json
 import os
 import pathlib
+import random as random_module
+import re
 import subprocess
 import sys
 
@@ -174,7 +176,7 @@ def test_collateral_and_measurement_in_c(maker, statement):
 def test_hardware_verdict_needs_everything(maker, statement):
     """With the root taken for a maker's: hardware, but only with collateral."""
     hardware = changed(statement, ["predicateType"], "https://cupel.dev/execution/v1")
-    hardware["predicate"]["evidence"]["tee"]["assurance"] = "hardware"
+    hardware["predicate"]["evidence"]["tee"].update(mode="tdx", assurance="hardware")
     envelope = maker.sign(hardware)
     given = {"roots": [maker.root], "issuer": None, "as_of": datetime.datetime.utcnow(),
              "hardware": True, "collateral": True}
@@ -237,6 +239,15 @@ FORGERIES = [
     ("statement", ["predicate", "evidence", "binding", "x"], 1),
     ("statement", ["predicate", "evidence", "tee", "mode"], KeyError),
     ("statement", ["predicate", "run"], KeyError),
+    ("statement", ["predicate", "run", "deep"], json.loads("[" * 30 + "]" * 30)),
+    ("statement", ["predicate", "evidence", "binding", "reportData"], "AB" * 64),
+    ("statement", ["predicate", "evidence", "binding", "reportData"], "ab" * 63),
+    ("statement", ["predicate", "run", "trace", "size"], 2**53),
+    ("statement", ["predicate", "run", "trace", "size"], 2**70),
+    ("statement", ["predicate", "run", "trace", "size"], 1.0),
+    ("statement", ["predicate", "run", "na\u00efve"], 1),
+    ("statement", ["predicate", "run", "\u0000"], 1),
+    ("statement", ["predicate", "run", "text"], "a\u0000b"),
     ("statement", ["predicateType"], "https://cupel.dev/execution/v2"),
     ("statement", ["_type"], "https://in-toto.io/Statement/v0.1"),
     ("statement", ["predicate", "evidence", "binding", "domain"], "cupel-execution-v0"),
@@ -249,7 +260,14 @@ FORGERIES = [
     ("binding", ["predicate", "run", "trace", "size"], 4),
     ("binding", ["predicate", "evidence", "binding", "reportData"], "0" * 128),
     ("binding", ["predicateType"], "https://cupel.dev/execution/v1"),
-    ("binding", ["predicate", "evidence", "tee", "assurance"], "hardware"),
+    ("statement", ["predicate", "evidence", "tee", "assurance"], "hardware"),
+    ("statement", ["predicate", "evidence", "tee", "mode"], "tdx"),
+    ("statement", ["predicate", "evidence", "tee", "format"], "snp-report"),
+    ("statement", ["predicate", "evidence", "tee", "provider"], ""),
+    ("statement", ["predicate", "evidence", "tee", "provider"], "p" * 33),
+    ("statement", ["predicate", "evidence", "tee", "provider"], "simulated\n"),
+    ("statement", ["predicate", "evidence", "tee", "eventLogDigest"], "AB" * 32),
+    ("statement", ["predicate", "evidence", "tee", "eventLogDigest"], 1),
 ]
 
 
@@ -260,9 +278,28 @@ def test_signed_forgeries(maker, statement, check, path, value):
     assert (checks[check], verdict) == ("fail", "failed")
 
 
+@pytest.mark.parametrize("digest", ["", "ab", "AB" * 32, "xy" * 32, 5, None])
+def test_result_digest_has_one_form(maker, statement, digest):
+    """Even when claim and subjects follow from it."""
+    forged = changed(statement, ["predicate", "outcome", "result", "sha256"], digest)
+    claim = {"v": 1, "inputsDigest": forged["subject"][2]["digest"]["sha256"],
+             "outcome": forged["predicate"]["outcome"]}
+    forged["subject"][0]["digest"]["sha256"] = digest
+    forged["subject"][1]["digest"]["sha256"] = hashlib.sha256(
+        test_golden.canonical(claim)).hexdigest()
+    checks, verdict = maker.verify(maker.sign(forged))
+    assert (checks["subjects"], verdict) == ("fail", "failed")
+
+
+def test_deep_run_up_to_the_limit(maker, statement):
+    """32 levels parse; what fails is only the binding."""
+    deep = changed(statement, ["predicate", "run", "deep"], json.loads("[" * 29 + "]" * 29))
+    assert maker.verify(maker.sign(deep))[0]["binding"] == "fail"
+
+
 def test_hardware_claim_needs_a_hardware_anchor(maker, statement):
     forged = changed(statement, ["predicateType"], "https://cupel.dev/execution/v1")
-    forged["predicate"]["evidence"]["tee"]["assurance"] = "hardware"
+    forged["predicate"]["evidence"]["tee"].update(mode="tdx", assurance="hardware")
     checks, verdict = maker.verify(maker.sign(forged))
     assert (checks["binding"], checks["quote"], verdict) == ("pass", "fail", "failed")
 
@@ -310,6 +347,8 @@ def test_payload_must_be_canonical_and_unchanged(maker, statement):
     lambda e: e.update(x=1), lambda e: e.pop("payloadType"), lambda e: e.update(signatures=[]),
     lambda e: e.update(signatures=5 * e["signatures"][:1]), lambda e: e.update(payloadType="x"),
     lambda e: e.update(payload=e["payload"] + "\n"), lambda e: e["signatures"][0].update(cert=""),
+    lambda e: e["signatures"][1].update(keyid="k" * 65),
+    lambda e: e["signatures"][1].update(sig=base64.b64encode(bytes(81)).decode()),
     lambda e: e.update(payload=None), lambda e: e["signatures"][0].update(sig="*"),
 ])
 def test_envelope_is_strict(maker, statement, edit):
@@ -383,3 +422,37 @@ def test_command_line(maker, statement, tmp_path):
     assert done.returncode == 3, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].endswith(" simulated")
     assert sum(" pass " in line for line in done.stdout.splitlines()) == 8
+
+
+TOKENS = [b"0", b"-0", b"1e2", b"1.0", b"01", b"\\u0041", b"\\n", b"\\/", b"\x7f", b"\xc3\xa9", b"\xff",
+          b"\xed\xa0\x80", b"\\ud800", b"\\u0000", b" ", b"\n", b",", b"null", b"true", b"NaN",
+          b'"a":1,', b"[]", b"{}", b"9007199254740992", b"-9007199254740991", b'"', b"\\", b"\0"]
+
+
+def mutate(random, data):
+    data = bytearray(data)
+    for _ in range(random.choice((1, 1, 1, 2, 4))):
+        at = random.randrange(len(data) + 1)
+        size = random.choice((0, 0, 1, 2, 8))
+        data[at:at + size] = random.choice(
+            (random.choice(TOKENS), random.randbytes(1), bytes(data[at:at + 40]), b""))
+    return bytes(data)
+
+
+def provider(payload):
+    return (re.search(rb'"provider":"[^"]*"', payload) or [b"?"])[0]
+
+
+def test_two_verifiers_agree_on_mutations(maker, statement):
+    """Signed statements and envelopes with damage: maker.verify compares both, check by check."""
+    random = random_module.Random(7)
+    payload = test_golden.canonical(statement)
+    envelope = maker.sign(statement)
+    short = payload.index(b'"quote":"') + 9  # the quote has its own test; damage the rest
+    quote = payload[short:payload.index(b'"', short)]
+    for _ in range(150):
+        damaged = mutate(random, payload.replace(quote, b"QUOTE")).replace(b"QUOTE", quote)
+        verdict = maker.verify(maker.sign(statement, payload=damaged))[1]
+        said = damaged.replace(provider(damaged), provider(payload), 1)
+        assert verdict == "failed" or said == payload  # provider is what the agent says
+        maker.verify(mutate(random, envelope))

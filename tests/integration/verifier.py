@@ -31,6 +31,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 HARDWARE_TYPE = "https://cupel.dev/execution/v1"
 SIMULATED_TYPE = "https://cupel.dev/execution-simulated/v1"
+PLATFORMS = {("simulated", "none", "tdx-quote"), ("tdx", "hardware", "tdx-quote")}
 QE_VENDOR = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 
 
@@ -57,7 +58,17 @@ def _no(what):
     return refuse
 
 
+def depth_of(data):
+    """Deepest nesting of a text that parsed, outside of strings."""
+    depth = deepest = 0
+    for byte in re.sub(rb'"(\\.|[^"\\])*"', b"", data):
+        depth += (byte in b"[{") - (byte in b"]}")
+        deepest = max(deepest, depth)
+    return deepest
+
+
 def parse_json(data):
+    require(depth_of(data) <= 32, "nested too deep")
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_members,
                           parse_float=_no("number with a fraction"),
@@ -277,7 +288,9 @@ class Certificate:
         self.signatures = []
         for row in signatures:
             keyid, sig = exactly(row, "signature", keyid=str, sig=str)
+            require(len(keyid) <= 64, "keyid too long")
             self.signatures.append((keyid, from_base64(sig, "sig")))
+            require(len(self.signatures[-1][1]) <= 80, "sig too long")
         self.id = certificate_id(self.payload)
         return "DSSE"
 
@@ -294,6 +307,12 @@ class Certificate:
         self.tee, binding = exactly(evidence, "evidence", tee=dict, binding=dict)
         exactly(self.tee, "tee", mode=str, assurance=str, provider=str, format=str, quote=str,
                 eventLogDigest=None)
+        require((self.tee["mode"], self.tee["assurance"], self.tee["format"]) in PLATFORMS,
+                "no known platform")
+        require(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,31}", self.tee["provider"]),
+                "provider is no name")
+        if self.tee["eventLogDigest"] is not None:
+            from_hex(self.tee["eventLogDigest"], 32, "eventLogDigest")
         domain, spki, report_data = exactly(binding, "binding", domain=str, spki=str,
                                             reportData=str)
         require(domain == "cupel-execution-v1", "unknown binding domain")

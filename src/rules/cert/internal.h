@@ -10,7 +10,7 @@ struct cert_state {
 	struct cert_verification *out;
 	struct dsse envelope;
 	struct json *statement; /* owner of the borrowed members below */
-	const struct json *subjects, *inputs, *outcome, *run, *evidence, *mode, *assurance;
+	const struct json *subjects, *inputs, *outcome, *run, *evidence, *assurance;
 	struct buf spki;
 	struct buf quote;
 	uint8_t report_data[CERT_REPORT_DATA_SIZE];

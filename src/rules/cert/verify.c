@@ -11,6 +11,8 @@
 #include "rules/cert/internal.h"
 #include "rules/cert/trace.h"
 
+enum { PROVIDER_MAX = 32 };
+
 static const struct {
 	const char *name;
 	const char *meaning;
@@ -142,6 +144,59 @@ static int check_statement(struct cert_state *state, struct err *err)
 	return match_statement(state, err);
 }
 
+/* Exactly size bytes in lower case: one value has one text. */
+static int decode_hex(struct view text, uint8_t *ret_bytes, size_t size, struct err *err)
+{
+	for (size_t i = 0; i < text.size; i++)
+		if (text.data[i] >= 'A' && text.data[i] <= 'F')
+			return err_set(err, E_INVALID, "expected lower-case hexadecimal");
+	return hex_decode(text, ret_bytes, size, err);
+}
+
+/* What may stand in evidence.tee; a new platform is a row. */
+static const struct {
+	const char *mode, *assurance, *format;
+} platforms[] = {
+	{ "simulated", "none", "tdx-quote" },
+	{ "tdx", "hardware", "tdx-quote" },
+};
+
+static int check_platform(const struct json *tee, const struct json *event_log, struct err *err)
+{
+	uint8_t digest[SHA256_SIZE];
+	struct view mode = json_as_view(json_get(tee, "mode"));
+	if (json_kind(event_log) != JSON_KIND_NULL)
+		TRY(decode_hex(json_as_view(event_log), digest, sizeof(digest), err));
+	if (!str_is_file_name(json_as_view(json_get(tee, "provider")), PROVIDER_MAX))
+		return err_set(err, E_INVALID, "evidence.tee.provider is no name");
+	for (size_t i = 0; i < ARRAY_SIZE(platforms); i++)
+		if (view_equal_string(mode, platforms[i].mode) &&
+			view_equal_string(
+				json_as_view(json_get(tee, "assurance")), platforms[i].assurance) &&
+			view_equal_string(
+				json_as_view(json_get(tee, "format")), platforms[i].format))
+			return 0;
+	return err_set(err, E_INVALID,
+		"evidence.tee: mode, assurance and format are not those of a known platform");
+}
+
+static int read_tee(struct cert_state *state, const struct json *tee, struct err *err)
+{
+	const struct json *quote, *event_log;
+	TRY(json_match(tee, "evidence.tee",
+		(struct json_member[]){
+			{ "mode", JSON_KIND_STRING, true, NULL },
+			{ "assurance", JSON_KIND_STRING, true, &state->assurance },
+			{ "provider", JSON_KIND_STRING, true, NULL },
+			{ "format", JSON_KIND_STRING, true, NULL },
+			{ "quote", JSON_KIND_STRING, true, &quote },
+			{ "eventLogDigest", JSON_KIND_ANY, true, &event_log },
+		},
+		6, err));
+	TRY(check_platform(tee, event_log, err));
+	return base64_decode(BASE64_STANDARD, json_as_view(quote), &state->quote, err);
+}
+
 /* The signing key and the quote stand in the evidence member; both are needed before signatures. */
 static int read_evidence(struct cert_state *state, struct err *err)
 {
@@ -159,21 +214,10 @@ static int read_evidence(struct cert_state *state, struct err *err)
 			{ "reportData", JSON_KIND_STRING, true, &report_data },
 		},
 		3, err));
-	TRY(json_match(tee, "evidence.tee",
-		(struct json_member[]){
-			{ "mode", JSON_KIND_STRING, true, &state->mode },
-			{ "assurance", JSON_KIND_STRING, true, &state->assurance },
-			{ "provider", JSON_KIND_STRING, true, NULL },
-			{ "format", JSON_KIND_STRING, true, NULL },
-			{ "quote", JSON_KIND_STRING, true, NULL },
-			{ "eventLogDigest", JSON_KIND_ANY, true, NULL },
-		},
-		6, err));
 	if (!str_equal(json_as_string(domain), CERT_BINDING_DOMAIN))
 		return err_set(err, E_INVALID, "binding domain is not " CERT_BINDING_DOMAIN);
-	TRY(hex_decode(json_as_view(report_data), state->report_data, CERT_REPORT_DATA_SIZE, err));
-	TRY(base64_decode(
-		BASE64_STANDARD, json_as_view(json_get(tee, "quote")), &state->quote, err));
+	TRY(decode_hex(json_as_view(report_data), state->report_data, CERT_REPORT_DATA_SIZE, err));
+	TRY(read_tee(state, tee, err));
 	return base64_decode(BASE64_STANDARD, json_as_view(spki), &state->spki, err);
 }
 
@@ -227,12 +271,13 @@ static int check_subject(
 
 static int check_subjects(struct cert_state *state, struct err *err)
 {
-	uint8_t inputs_digest[SHA256_SIZE];
+	uint8_t inputs_digest[SHA256_SIZE], ignored[SHA256_SIZE];
 	char hex[CERT_DIGEST_TEXT];
 	const struct json *result = json_get(json_get(state->outcome, "result"), "sha256");
+	TRY(decode_hex(json_as_view(result), ignored, sizeof(ignored), err));
 	TRY(cert_digest_json(state->inputs, inputs_digest, err));
 	TRY(cert_claim_digest(inputs_digest, state->outcome, state->claim_digest, err));
-	if (json_size(state->subjects) != 3 || !json_as_string(result))
+	if (json_size(state->subjects) != 3)
 		return err_set(err, E_INVALID, "expected the subjects result, claim and inputs");
 	TRY(check_subject(json_at(state->subjects, 0), "result", json_as_string(result), err));
 	(void)hex_encode(view_of(state->claim_digest, SHA256_SIZE), hex);
@@ -279,7 +324,7 @@ static int check_trace(struct cert_state *state, struct err *err)
 			json_size(state->in->trace_events), (long long)size);
 	if (state->in->trace_seed.size != TRACE_SEED_SIZE)
 		return err_set(err, E_INVALID, "a trace seed has %d bytes", TRACE_SEED_SIZE);
-	TRY(hex_decode(json_as_view(json_get(trace, "root")), root, sizeof(root), err));
+	TRY(decode_hex(json_as_view(json_get(trace, "root")), root, sizeof(root), err));
 	return trace_check(state->in->trace_events, state->in->trace_seed.data, root, err);
 }
 
