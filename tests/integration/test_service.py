@@ -383,6 +383,18 @@ def test_client_that_leaves_cancels_its_run(cupel):
     assert cupel.wait_idle(10)
 
 
+def test_cancel_while_fetching(cupel, files):
+    job = json.loads(cupel.call(
+        "POST", "/execute", json.dumps(script("print(1)", data={"url": files + "/slow"})),
+        headers={"Content-Type": "application/json", "Prefer": "respond-async"})[2])
+    time.sleep(0.5)
+    assert cupel.call("DELETE", job["job_url"])[0] == 202
+    assert cupel.wait_idle(5)
+    body = cupel.json("GET", job["job_url"])[1]
+    certificate = get_certificate(cupel, body["certificate_id"])
+    assert certificate["statement"]["predicate"]["outcome"]["status"] == "cancelled"
+
+
 def test_client_that_leaves_while_sending(cupel):
     sock = socket.create_connection((cupel.host, cupel.port))
     sock.sendall(b"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"

@@ -131,6 +131,11 @@ void job_note(struct job *job, const char *event); /* lifecycle and trace */
 int job_advance(struct job *job, enum lifecycle_event event, struct err *err) MUST_CHECK;
 int job_send(struct job *job, uint32_t type, const struct json *body, const int *fds, size_t count,
 	struct err *err) MUST_CHECK;
+/*
+ * One message of the control plane while the job is under way: CANCEL, or the end of the
+ * connection, which means the same, sets was_cancelled. E_CONFLICT for anything else.
+ */
+int job_take_cancel(struct job *job, struct err *err) MUST_CHECK;
 int64_t job_elapsed_us(const struct job *job);
 
 /* load.c */

@@ -16,6 +16,8 @@
 static int set_status(struct job *job, struct err *err)
 {
 	const struct sandbox_result *result = &job->result;
+	if (job->was_cancelled && !job->has_run)
+		return str_format(job->status, sizeof(job->status), err, "cancelled");
 	if (job->refusal.category < 0 || !job->has_run)
 		return 0; /* refused:... or failed:... stands already */
 	if (result->cause == SANDBOX_CAUSE_EXITED)

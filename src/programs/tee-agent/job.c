@@ -118,6 +118,18 @@ static int read_run_message(struct job *job, struct message *message, struct err
 	return 0;
 }
 
+int job_take_cancel(struct job *job, struct err *err)
+{
+	AUTO(message_done) struct message message;
+	TRY(message_receive(job->socket, MSG_DONTWAIT, &message, err));
+	if (message.is_nothing)
+		return 0;
+	if (!message.is_end && message.type != AGENT_CANCEL)
+		return err_set(err, E_CONFLICT, "message %u is not expected now", message.type);
+	job->was_cancelled = true;
+	return 0;
+}
+
 static int send_refused(struct job *job, const struct err *why, struct err *err)
 {
 	auto_json *body = json_new_object();

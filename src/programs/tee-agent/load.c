@@ -3,7 +3,9 @@
  * for the certificate, SHA3-256 for manifests in Cocos' manner); the request's own memory is wiped
  * as soon as the last dataset is out of it.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -98,11 +100,30 @@ static int fetch_failed(int error_fd, int code, struct err *err)
 		str_quote(buf_view(&line), quoted));
 }
 
-static int copy_stream(int fd, struct sink *sink, struct err *err)
+/* Wait until the fetcher has something to say; a cancel from the control plane comes first. */
+static int wait_for_fetcher(struct job *job, int fd, struct err *err)
+{
+	struct pollfd fds[] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = job->socket, .events = POLLIN },
+	};
+	do {
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+			return err_sys(err, E_INTERNAL, "poll");
+		if (fds[1].revents)
+			TRY(job_take_cancel(job, err));
+		if (job->was_cancelled)
+			return err_set(err, E_CONFLICT, "cancelled while its dataset was fetched");
+	} while (!fds[0].revents);
+	return 0;
+}
+
+static int copy_stream(struct job *job, int fd, struct sink *sink, struct err *err)
 {
 	auto_done(buf) chunk = {};
 	TRY(buf_reserve(&chunk, CHUNK_BYTES, err));
 	for (;;) {
+		TRY(wait_for_fetcher(job, fd, err));
 		ssize_t got = read(fd, chunk.data, CHUNK_BYTES);
 		if (got < 0)
 			return err_sys(err, E_UNAVAILABLE, "reading from the fetcher");
@@ -164,7 +185,7 @@ static int write_url(struct job *job, struct sink *sink, struct view url, struct
 		status = fd_write_all(input[1], url, err);
 		fd_close(&input[1]);
 		if (status == 0)
-			status = copy_stream(output[0], sink, err);
+			status = copy_stream(job, output[0], sink, err);
 		if (status < 0)
 			(void)kill(pid, SIGKILL);
 		struct err ignored;

@@ -211,19 +211,10 @@ static int on_event(struct job *job, const struct sandbox_event *event, struct e
 	return 0;
 }
 
-/* From the control plane during a run: CANCEL, or the end of the connection, which means the same.
- */
 static int on_control(struct job *job, struct err *err)
 {
-	AUTO(message_done) struct message message;
-	TRY(message_receive(job->socket, MSG_DONTWAIT, &message, err));
-	if (message.is_nothing || job->was_cancelled)
-		return 0;
-	if (!message.is_end && message.type != AGENT_CANCEL)
-		return err_set(
-			err, E_CONFLICT, "message %u is not expected while running", message.type);
-	job->was_cancelled = true;
-	return sandbox_cancel(job->sandbox_control, err);
+	TRY(job_take_cancel(job, err));
+	return job->was_cancelled ? sandbox_cancel(job->sandbox_control, err) : 0;
 }
 
 static int wait_for_end(struct job *job, struct err *err)
