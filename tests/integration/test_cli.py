@@ -65,7 +65,7 @@ def test_help_of_every_verb(words):
 def test_the_whole_help_names_all_commands():
     names = [" ".join(words) for words in commands()]
     for name in ("serve", "execute", "run", "verify", "certificate get", "certificate search",
-                 "image build", "image list", "image verify", "keys show", "doctor", "sandbox"):
+                 "image build", "image list", "image verify", "keys show", "doctor", "sandbox", "attest"):
         assert name in names
 
 
@@ -725,6 +725,31 @@ def test_serve(tmp_path):
     assert process.returncode == 1 and b"port" in process.stderr
 
 
+def test_attest():
+    process = cupel("attest", "--help")
+    assert process.returncode == 0 and b"cupel attest verify FILE" in process.stdout
+    assert cupel("attest", "nonsense").returncode == 2
+
+
 def test_sandbox():
     process = cupel("sandbox", "--help")
     assert process.returncode == 0 and b"cupel-sandbox" in process.stdout
+
+
+@needs_image
+def test_installed_tree_works(tmp_path):
+    subprocess.run(["meson", "install", "-C", svc.BUILD, "--no-rebuild", "--quiet",
+                    "--destdir", tmp_path / "root"], check=True, capture_output=True)
+    prefix = tmp_path / "root" / "usr" / "local"
+    assert {p.name for p in (prefix / "bin").iterdir()} == {"cupel"}
+    inside = {p.name for p in (prefix / "libexec" / "cupel").iterdir()}
+    assert {"cced", "cced-keys", "tee-agent", "tee-sim", "tee-fetch", "cupel-sandbox", "images"} <= inside
+    installed = prefix / "bin" / "cupel"
+    env = {**CLEAN, "CUPEL_STATE_DIR": str(tmp_path / "state")}
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "images").symlink_to(IMAGES)
+    process = subprocess.run([installed, "run", "python", "-"], input=b"print('installed')",
+                             capture_output=True, env=env, cwd=tmp_path)
+    assert process.stdout == b"installed\n", process.stderr
+    process = subprocess.run([installed, "image", "build", "--check"], capture_output=True, env=env)
+    assert process.stdout.startswith(b"image: "), process.stderr

@@ -146,6 +146,7 @@ int show_result_bytes(const struct json *result, const char *name, const char *e
 int show_exit_code(const struct json *reply);
 
 /* Commands. */
+int run_attest(struct cupel *cupel, int argc, char **argv, struct err *err);
 int run_certificate_get(struct cupel *cupel, int argc, char **argv, struct err *err);
 int run_certificate_search(struct cupel *cupel, int argc, char **argv, struct err *err);
 int run_doctor(struct cupel *cupel, int argc, char **argv, struct err *err);

@@ -65,7 +65,7 @@ static int look_at_sandbox(struct doctor *doctor, struct err *err)
 static void look_at_programs(struct doctor *doctor)
 {
 	static const char *const names[] = { "cced", "cced-keys", "tee-agent", "tee-sim",
-		"tee-fetch", "cupel-sandbox" };
+		"tee-fetch", "cupel-sandbox", "cced-verify", "cupel-attest" };
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		char path[CUPEL_PATH_MAX];
 		struct err err;

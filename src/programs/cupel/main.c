@@ -55,6 +55,12 @@ static const struct command commands[] = {
 		"0 verified on hardware, 3 verified on a simulated platform, 1 failed, 2 wrong "
 		"usage",
 		run_verify },
+	{ "attest", NULL, "VERB [arguments]", "Work with quotes, measurements and event logs",
+		"Verbs are those of cupel-attest, listed below.",
+		"cupel attest verify quote.bin --collateral pcs/",
+		"0 done or affirming, 1 refused or failed, 2 wrong usage, 3 accepted, but not "
+		"hardware",
+		run_attest, true },
 	{ "certificate", "get", "ID", "Fetch one certificate from the service", NULL,
 		"cupel certificate get cert_... --output run.certificate.json", NULL,
 		run_certificate_get },
@@ -92,11 +98,12 @@ static void print_usage(FILE *stream)
 			commands[i].verb ? " " : "", commands[i].verb ? commands[i].verb : "");
 		(void)fprintf(stream, "  %-20s %s\n", name, commands[i].summary);
 	}
-	(void)fputs("\n'cupel COMMAND --help' explains one, with an example and its exit codes.\n"
-		    "Every command but serve and sandbox takes --json and --state-dir DIR.\n"
-		    "\nExample: cupel run hello.py\n"
-		    "Exit codes: 0 done, 1 failed or refused, 2 wrong usage; some commands have "
-		    "more.\n",
+	(void)fputs(
+		"\n'cupel COMMAND --help' explains one, with an example and its exit codes.\n"
+		"Every command but serve, attest and sandbox takes --json and --state-dir DIR.\n"
+		"\nExample: cupel run hello.py\n"
+		"Exit codes: 0 done, 1 failed or refused, 2 wrong usage; some commands have "
+		"more.\n",
 		stream);
 }
 

@@ -48,6 +48,11 @@ int run_serve(struct cupel *cupel, int argc, char **argv, struct err *err)
 	return become(cupel, "cced", argc, argv, err);
 }
 
+int run_attest(struct cupel *cupel, int argc, char **argv, struct err *err)
+{
+	return become(cupel, "cupel-attest", argc, argv, err);
+}
+
 int run_sandbox(struct cupel *cupel, int argc, char **argv, struct err *err)
 {
 	return become(cupel, "cupel-sandbox", argc, argv, err);
