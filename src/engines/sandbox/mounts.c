@@ -12,8 +12,8 @@
  * mount points and the five devices, so that any directory can be an image; its opaque /dev hides
  * whatever devices the image has.
  *
- * The overlay is made in the caller's mount namespace, where the image is; everything else in our
- * own. All paths are below a tree that nobody else can change.
+ * The overlay is made in the caller's mount namespace, where the image is (in a copy of it on old
+ * kernels); everything else in our own. All paths are below a tree that nobody else can change.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +31,9 @@ enum {
 	MOVE_FROM_FD = 4, /* MOVE_MOUNT_F_EMPTY_PATH */
 	NUMBER_BYTES_MAX = 24,
 	LAYERS_BYTES_MAX = 128,
+	LAYERS_MAX = 3,
+	/* OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH */
+	CLONE_FROM_FD = 1 | O_CLOEXEC | AT_EMPTY_PATH,
 };
 
 #define STEP(call, name)                  \
@@ -143,25 +146,71 @@ static long build_skeleton(const char **ret_step)
 	return dir;
 }
 
-long slot_build_root(struct slot *slot, int *ret_overlay, const char **ret_step)
-{
-	char layers[LAYERS_BYTES_MAX];
-	long skeleton = build_skeleton(ret_step);
-	if (skeleton < 0)
-		return skeleton;
-	char *end = put_number(put_text(layers, "/proc/self/fd/"), (uint64_t)skeleton);
-	if (slot->files.mask_fd >= 0)
-		end = put_number(put_text(end, ":/proc/self/fd/"), (uint64_t)slot->files.mask_fd);
-	(void)put_number(put_text(end, ":/proc/self/fd/"), (uint64_t)slot->files.root_fd);
+struct layers {
+	long fds[LAYERS_MAX]; /* top first */
+	size_t count;
+};
 
+static long mount_overlay(const struct layers *layers, const char **ret_step)
+{
+	char option[LAYERS_BYTES_MAX];
+	char *end = option;
+	for (size_t i = 0; i < layers->count; i++)
+		end = put_number(put_text(end, i ? ":/proc/self/fd/" : "/proc/self/fd/"),
+			(uint64_t)layers->fds[i]);
 	long context = sys2(fsopen, "overlay", FSOPEN_CLOEXEC_FLAG);
 	STEP(context, "fsopen overlay");
 	STEP(set_option((int)context, "source", "sandbox"), "overlay source");
-	STEP(set_option((int)context, "lowerdir", layers), "overlay layers");
+	STEP(set_option((int)context, "lowerdir", option), "overlay layers");
 	long overlay = finish_mount(
 		(int)context, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOATIME);
-	(void)sys1(close, skeleton);
 	STEP(overlay, "mount of the root overlay");
+	return overlay;
+}
+
+/*
+ * Before Linux 6.15 overlayfs takes its layers only from mounts of its maker's namespace: attach
+ * them for a moment, one over the other on the root of a private copy of ours. What is attached in
+ * our namespace is cloned first; what is not must be a detached mount of this sandbox alone.
+ */
+static long mount_attached(const struct layers *layers, const char **ret_step)
+{
+	struct layers ours = { .count = layers->count };
+	for (size_t i = 0; i < layers->count; i++) {
+		long copy = sys3(open_tree, layers->fds[i], "", CLONE_FROM_FD);
+		ours.fds[i] = copy < 0 ? layers->fds[i] : copy;
+	}
+	STEP(sys1(unshare, CLONE_NEWNS), "mount namespace of the layers");
+	STEP(sys5(mount, 0, "/", 0, MS_REC | MS_PRIVATE, 0), "private mounts");
+	for (size_t i = 0; i < ours.count; i++)
+		STEP(sys5(move_mount, ours.fds[i], "", AT_FDCWD, "/", MOVE_FROM_FD),
+			"attach a layer (before Linux 6.15: a mount of our namespace, or of its "
+			"own)");
+	long overlay = mount_overlay(&ours, ret_step);
+	for (size_t i = 0; i < ours.count; i++) {
+		STEP(sys2(umount2, "/", MNT_DETACH), "detach a layer");
+		if (ours.fds[i] != layers->fds[i])
+			(void)sys1(close, ours.fds[i]);
+	}
+	return overlay;
+}
+
+long slot_build_root(struct slot *slot, int *ret_overlay, const char **ret_step)
+{
+	struct layers layers = {};
+	long skeleton = build_skeleton(ret_step);
+	if (skeleton < 0)
+		return skeleton;
+	layers.fds[layers.count++] = skeleton;
+	if (slot->files.mask_fd >= 0)
+		layers.fds[layers.count++] = slot->files.mask_fd;
+	layers.fds[layers.count++] = slot->files.root_fd;
+	long overlay = mount_overlay(&layers, ret_step);
+	if (overlay == -EINVAL)
+		overlay = mount_attached(&layers, ret_step);
+	(void)sys1(close, skeleton);
+	if (overlay < 0)
+		return overlay;
 	*ret_overlay = (int)overlay;
 	return 0;
 }
