@@ -1,15 +1,32 @@
 /* See agent.h. The configuration goes as argv: it holds no secret, and shows in ps what runs. */
 #include "engines/cvm/agent.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "kit/base/fd.h"
 #include "kit/base/str.h"
 #include "kit/proc/spawn.h"
 
 enum { NUMBER_SIZE = 24 };
+
+/*
+ * A detached mount that is the agent's alone: before Linux 6.15 a sandbox consumes the mount it is
+ * given, see engines/sandbox/mounts.c.
+ */
+static int clone_image(int image_fd, int *ret_fd, struct err *err)
+{
+	*ret_fd = (int)syscall(
+		SYS_open_tree, image_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	return *ret_fd < 0 ? err_sys(err, E_UNAVAILABLE,
+				     "cloning the image's mount (local_hold_image comes first)")
+			   : 0;
+}
 
 int agent_spawn(const struct agent_config *config, struct agent *ret_agent, struct err *err)
 {
@@ -19,6 +36,8 @@ int agent_spawn(const struct agent_config *config, struct agent *ret_agent, stru
 		(unsigned long long)config->dataset_bytes_max));
 	TRY(str_format(
 		json_max, NUMBER_SIZE, err, "%llu", (unsigned long long)config->json_bytes_max));
+	auto_close image = -1;
+	TRY(clone_image(config->image_fd, &image, err));
 	TRY(fd_socketpair(SOCK_SEQPACKET, pair, err));
 	auto_close theirs = pair[1];
 	const char *argv[] = { "tee-agent", "--sandbox", config->sandbox_path, "--fetch",
@@ -29,7 +48,7 @@ int agent_spawn(const struct agent_config *config, struct agent *ret_agent, stru
 	struct proc_spawn spawn = {
 		.path = config->agent_path,
 		.argv = argv,
-		.fds = (int[]){ theirs, config->image_fd },
+		.fds = (int[]){ theirs, image },
 		.fd_count = 2,
 		.stdin_fd = -1,
 		.stdout_fd = -1,

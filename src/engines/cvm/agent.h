@@ -40,7 +40,7 @@ struct agent_config {
 	const char *evidence_socket; /* tee-sim's listening socket */
 	const char *vault_path;      /* an existing directory the agent may mount its memory over */
 	const char *image_digest;
-	int image_fd;               /* root of the mounted image */
+	int image_fd;               /* root of the mounted image; every agent gets a clone */
 	uint64_t dataset_bytes_max; /* all datasets of one job */
 	uint64_t json_bytes_max;    /* the JSON document of one request */
 	bool allows_loopback_fetch;

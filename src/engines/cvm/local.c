@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kit/base/fd.h"
@@ -83,6 +84,20 @@ int local_enter(struct local *local, const char *state_dir, struct err *err)
 		    "size=1m,mode=0700") < 0)
 		return err_sys(err, E_UNAVAILABLE, "tmpfs at %s", local->run_dir);
 	return make_directory(local->vault_dir, err);
+}
+
+int local_hold_image(struct local *local, int image_fd, struct err *err)
+{
+	char path[LOCAL_PATH_MAX];
+	auto_close clone = (int)syscall(
+		SYS_open_tree, image_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	if (clone >= 0)
+		return 0;
+	TRY(str_format(path, sizeof(path), err, "%s/image", local->run_dir));
+	TRY(make_directory(path, err));
+	if (syscall(SYS_move_mount, image_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_sys(err, E_UNAVAILABLE, "attaching the image at %s", path);
+	return 0;
 }
 
 /* What the simulated TD measures: the agent and the supervisor programs and the image. */

@@ -3,9 +3,10 @@
  * a mount namespace of our own with a run directory in memory, the programs' paths, what the
  * simulated TD measures, and tee-sim with its root and collateral.
  *
- * Order: local_enter, (mount the image), local_start, (start cced-keys), local_unlock. Between the
- * first and the last no other process of ours starts on the same state directory, so that roots and
- * keys are made once. Everything here ends with the process, however it ends.
+ * Order: local_enter, (mount the image), local_hold_image, local_start, (start cced-keys),
+ * local_unlock. Between the first and the last no other process of ours starts on the same state
+ * directory, so that roots and keys are made once. Everything here ends with the process, however
+ * it ends.
  */
 #ifndef ENGINES_CVM_LOCAL_H
 #define ENGINES_CVM_LOCAL_H
@@ -59,6 +60,12 @@ struct local {
  * missing, E_UNAVAILABLE when a directory cannot be made.
  */
 int local_enter(struct local *local, const char *state_dir, struct err *err) MUST_CHECK;
+
+/*
+ * Make clones of this (detached) mount possible, which agents need: nothing from Linux 6.15, before
+ * it the mount is attached below STATE/run. E_UNAVAILABLE.
+ */
+int local_hold_image(struct local *local, int image_fd, struct err *err) MUST_CHECK;
 
 /*
  * Measure agent, supervisor and image, make the platform on first use, start tee-sim and read its

@@ -56,6 +56,7 @@ static int start_platform(struct cced *cced, struct err *err)
 {
 	char path[CCED_PATH_MAX];
 	struct local *local = &cced->local;
+	TRY(local_hold_image(local, image_root_fd(cced->image), err));
 	TRY(local_start(local, image_digest(cced->image), cced->log.fd, err));
 	cced->anchor = (struct appraise_anchor){ .label = "simulated:local", .is_simulated = true };
 	memcpy(cced->anchor.sha256, local->platform.root_sha256, SHA256_SIZE);

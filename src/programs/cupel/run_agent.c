@@ -28,6 +28,7 @@ static int start_platform(struct cupel *cupel, struct run *run, struct err *err)
 	char keys_dir[CUPEL_PATH_MAX];
 	TRY(local_enter(&run->local, cupel->state_dir, err));
 	TRY(image_open(image_state_for(cupel->state_dir), run->image_name, 0, &run->image, err));
+	TRY(local_hold_image(&run->local, image_root_fd(run->image), err));
 	TRY(local_start(&run->local, image_digest(run->image), run->log_fd, err));
 	TRY(str_format(keys_dir, sizeof(keys_dir), err, "%s/keys", cupel->state_dir));
 	TRY(keys_start(run->local.keys_path, keys_dir, run->log_fd, &run->keys, err));

@@ -99,18 +99,20 @@ def pack(tree, target, requests):
     programs = BUILD / "src" / "programs"
     services = [programs / name / name for name in
                 ("cced", "cced-keys", "tee-agent", "tee-fetch", "tee-sim")]
-    unit = BUILD / "tests" / "hostile" / "test_sandbox"
+    tests = [BUILD / "tests" / "hostile" / name for name in ("test_sandbox", "test_sandbox_pool")]
+    sandbox = programs / "cupel-sandbox" / "cupel-sandbox"
     archive = Archive(target)
     archive.entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
     archive.copy(HERE / "init", "/init")
     archive.copy("/bin/busybox", "/bin/busybox")
-    for path in [*services, unit, programs / "cupel-sandbox" / "cupel-sandbox",
-                 BUILD / "tests" / "hostile" / "hostile", *sorted(libraries(*services, unit))]:
+    for path in [*services, *tests, sandbox, BUILD / "tests" / "hostile" / "hostile",
+                 *sorted(libraries(*services, *tests))]:
         archive.copy(path)
     for path in ("/etc/passwd", "/etc/ssl/openssl.cnf"):
         archive.copy(path)
-    archive.entry("unit", stat.S_IFREG | 0o644, str(unit).encode())
-    archive.entry("cced", stat.S_IFREG | 0o644, str(services[0]).encode())
+    places = {"cced": services[0], "sandbox": sandbox, "tests": " ".join(map(str, tests))}
+    for name, place in places.items():
+        archive.entry(f"places/{name}", stat.S_IFREG | 0o644, str(place).encode())
     order = module_files(tree)
     for path in order:
         archive.copy(path, f"/modules/{path.name}")
