@@ -93,7 +93,7 @@ static int run_case(size_t index, int root, struct sandbox_result *ret_result, s
 	struct sandbox_files files = SANDBOX_FILES_NONE;
 	struct sandbox_event event;
 	auto_close control = -1;
-	plan.limits.wall_ms = 500;
+	plan.limits.wall_ms = cases[index].cause == SANDBOX_CAUSE_WALL_TIMEOUT ? 500 : 10000;
 	plan.limits.memory_bytes = MEMORY_BYTES;
 	files.root_fd = root;
 	TRY(sandbox_open(&config, &control, err));
