@@ -171,3 +171,21 @@ def test_two_principals_share(tmp_path):
         assert [token for token, _ in order].index("q") <= 4, order
     finally:
         service.stop()
+
+
+def test_no_principal_takes_all_places(tmp_path):
+    """A quarter of the places is out of reach for any one principal."""
+    tokens_file(tmp_path, ("greedy", ["submit"], "g"), ("other", ["submit"], "o"))
+    (tmp_path / "token").write_text("g")
+    service = Service("--concurrency", "1", "--queue-max", "7", state=tmp_path)
+    headers = {"Content-Type": "application/json", "Prefer": "respond-async"}
+    body = json.dumps(script("import time; time.sleep(3)"))
+    try:
+        statuses = [service.call("POST", "/execute", body, headers=headers, token="g")[0]
+                    for _ in range(9)]
+        assert statuses == [202] * 6 + [429] * 3
+        others = [service.call("POST", "/execute", body, headers=headers, token="o")[0]
+                  for _ in range(3)]
+        assert others == [202, 202, 429]
+    finally:
+        service.stop(9)

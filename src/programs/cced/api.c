@@ -177,7 +177,7 @@ static void execute_head(struct call *call)
 			"expected Content-Type application/json or multipart/form-data");
 		return;
 	}
-	if (!jobs_has_room(cced)) {
+	if (!jobs_has_room(cced, call->token->principal)) {
 		cced->metrics.jobs_rejected++;
 		http_respond_error_with(call->request, 429, "limit",
 			"all places are taken; try again after the time in Retry-After", retry);

@@ -29,7 +29,9 @@
 #define CCED_RESULT_KEPT_MS (15 * 60 * 1000) /* a reply nobody fetched is wiped after this */
 #define CCED_EVENTS_MAX 512                  /* events kept per job for late watchers */
 #define CCED_LOST_ATTEMPTS_MAX 5             /* agents that may die while certifying one loss */
-#define CCED_DRAIN_MS 20000                  /* what SIGTERM gives running jobs */
+#define CCED_RESERVED_SHARE 4 /* a quarter of all places is kept from any one principal */
+#define CCED_JOBS_KEPT_MS (30ULL * 24 * 3600 * 1000) /* rows of ended jobs; certificates stay */
+#define CCED_DRAIN_MS 20000                          /* what SIGTERM gives running jobs */
 #define CCED_RETRY_AFTER_S "2"
 
 /* config.c: one value per row of its table. */
@@ -177,7 +179,7 @@ void slots_stop(struct cced *cced);
 /* jobs.c */
 struct cjob *jobs_new(struct cced *cced, const char *principal);
 struct cjob *jobs_find(struct cced *cced, const char *id);
-bool jobs_has_room(const struct cced *cced);
+bool jobs_has_room(const struct cced *cced, const char *principal);
 void jobs_submit(struct cjob *job);  /* body has arrived */
 void jobs_abandon(struct cjob *job); /* its client went away while sending or waiting */
 void jobs_cancel(struct cjob *job);

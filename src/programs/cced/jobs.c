@@ -66,9 +66,14 @@ struct cjob *jobs_find(struct cced *cced, const char *id)
 	return NULL;
 }
 
-bool jobs_has_room(const struct cced *cced)
+bool jobs_has_room(const struct cced *cced, const char *principal)
 {
-	return cced->active < cced->config.concurrency + cced->config.queue_max;
+	size_t places = cced->config.concurrency + cced->config.queue_max;
+	size_t own_max = places - places / CCED_RESERVED_SHARE;
+	size_t own = 0;
+	for (const struct cjob *job = cced->jobs; job; job = job->next)
+		own += job->state != JOB_DONE && str_equal(job->principal, principal);
+	return cced->active < places && own < own_max;
 }
 
 /* Unlink and release; its poll handle, if any, is already closed. */
@@ -366,6 +371,9 @@ static void on_done(struct cjob *job, struct message *message)
 	} else {
 		settle(job, 200);
 	}
+	log_event(&job->cced->log, LOG_INFO, "job", "job", job->id, "principal", job->principal,
+		"status", json_as_string(json_get(index, "status")), "certificate",
+		job->certificate_id, NULL);
 	leave_agent(job);
 }
 
