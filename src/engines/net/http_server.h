@@ -187,6 +187,10 @@ int http_tls_new(const char *certificate_path, const char *key_path, struct http
 	struct err *err) MUST_CHECK;
 int http_tls_new_self_signed(const char *host, uint8_t ret_sha256[static 32],
 	struct http_tls **ret_tls, struct err *err) MUST_CHECK;
+
+/* The certificate as PEM, appended: for clients on this machine to pin. E_INTERNAL. */
+int http_tls_certificate(
+	const struct http_tls *tls, struct buf *ret_pem, struct err *err) MUST_CHECK;
 void http_tls_free(struct http_tls *tls);
 
 #endif

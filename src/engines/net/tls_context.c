@@ -6,6 +6,7 @@
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <unistd.h>
@@ -162,4 +163,17 @@ int http_tls_new_self_signed(
 	}
 	*ret_tls = tls;
 	return 0;
+}
+
+int http_tls_certificate(const struct http_tls *tls, struct buf *ret_pem, struct err *err)
+{
+	char *text = NULL;
+	BIO *bio = BIO_new(BIO_s_mem());
+	bool is_written = bio &&
+			  PEM_write_bio_X509(bio, SSL_CTX_get0_certificate(tls->context)) == 1;
+	long size = is_written ? BIO_get_mem_data(bio, &text) : 0;
+	int status = size > 0 ? buf_append(ret_pem, view_of(text, (size_t)size), err)
+			      : ssl_failed(err, E_INTERNAL, "cannot write the certificate");
+	BIO_free(bio);
+	return status;
 }

@@ -69,7 +69,8 @@ static int start_platform(struct cced *cced, struct err *err)
 static int start_tls(struct cced *cced, struct err *err)
 {
 	uint8_t digest[SHA256_SIZE];
-	char hex[CERT_DIGEST_TEXT];
+	char hex[CERT_DIGEST_TEXT], path[CCED_PATH_MAX];
+	auto_done(buf) pem = {};
 	const struct config *config = &cced->config;
 	if (*config->tls_certificate)
 		return http_tls_new(config->tls_certificate, config->tls_key, &cced->tls, err);
@@ -78,7 +79,9 @@ static int start_tls(struct cced *cced, struct err *err)
 	TRY(http_tls_new_self_signed(NULL, digest, &cced->tls, err));
 	log_event(&cced->log, LOG_INFO, "self_signed_certificate", "sha256",
 		hex_encode(view_of(digest, sizeof(digest)), hex), NULL);
-	return 0;
+	TRY(http_tls_certificate(cced->tls, &pem, err));
+	TRY(str_format(path, sizeof(path), err, "%s/tls.pem", config->state_dir));
+	return fd_write_file_atomic(path, buf_view(&pem), 0644, err);
 }
 
 static void on_closed(void *user)
@@ -151,12 +154,23 @@ static void start_timers(struct cced *cced)
 	(void)uv_timer_start(&cced->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
 }
 
+/* How a client on this machine reaches us: a wildcard address is none to connect to. */
+static const char *local_host(const char *address)
+{
+	if (str_equal(address, "0.0.0.0"))
+		return "127.0.0.1";
+	return str_equal(address, "::") ? "::1" : address;
+}
+
 static void announce(struct cced *cced)
 {
 	char url[160];
 	struct err ignored;
-	(void)!str_format(url, sizeof(url), &ignored, "%s://%s:%u", cced->tls ? "https" : "http",
-		cced->config.address, http_server_port(cced->server));
+	const char *host = local_host(cced->config.address);
+	bool is_v6 = strchr(host, ':') != NULL;
+	(void)!str_format(url, sizeof(url), &ignored, "%s://%s%s%s:%u",
+		cced->tls ? "https" : "http", is_v6 ? "[" : "", host, is_v6 ? "]" : "",
+		http_server_port(cced->server));
 	log_event(&cced->log, LOG_INFO, "listening", "url", url, "state_dir",
 		cced->config.state_dir, "platform", "simulated", "image", image_digest(cced->image),
 		NULL);

@@ -96,6 +96,7 @@ struct service {
 	char token[CUPEL_TOKEN_MAX];
 	bool has_token;
 	const char *ca_file;
+	char pinned[CUPEL_PATH_MAX]; /* what ca_file points to, unless given */
 };
 struct service_flags {
 	const char *server, *token_file, *ca_file;

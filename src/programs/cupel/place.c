@@ -58,6 +58,18 @@ static int find_token(
 	return service->has_token ? read_line(path, service->token, CUPEL_TOKEN_MAX, err) : 0;
 }
 
+/* A certificate that the service of this state directory signed itself is pinned by its file. */
+static int find_ca(const struct cupel *cupel, struct service *service, struct err *err)
+{
+	if (service->ca_file || !str_starts(service->url, "https:"))
+		return 0;
+	TRY(str_format(
+		service->pinned, sizeof(service->pinned), err, "%s/tls.pem", cupel->state_dir));
+	bool is_there = access(service->pinned, R_OK) == 0;
+	service->ca_file = is_there ? service->pinned : NULL;
+	return 0;
+}
+
 int service_find(const struct cupel *cupel, const struct service_flags *flags,
 	struct service *ret_service, struct err *err)
 {
@@ -68,6 +80,7 @@ int service_find(const struct cupel *cupel, const struct service_flags *flags,
 	size_t size = strlen(ret_service->url);
 	while (size && ret_service->url[size - 1] == '/')
 		ret_service->url[--size] = 0;
+	TRY(find_ca(cupel, ret_service, err));
 	return find_token(cupel, flags->token_file, ret_service, err);
 }
 
