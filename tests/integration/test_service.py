@@ -53,9 +53,26 @@ def test_main_path(cupel):
                for e in reply["execution_trace"]["events"])
 
 
+def independent(cupel, certificate_id, reply=None):
+    """The Python verifier's checks and verdict for one certificate."""
+    envelope = cupel.call("GET", f"/certificate/{certificate_id}/envelope", token=False)[2]
+    keys = cupel.json("GET", "/keys", token=False)[1]
+    (cupel.state / "issuer.pem").write_text(keys["issuer"])
+    trace = reply and (reply["execution_trace"]["events"],
+                       bytes.fromhex(reply["execution_trace"]["seed"]))
+    return verifier.Certificate(
+        envelope, roots=[hashlib.sha256(bytes.fromhex(keys["simulated_anchor"]["der"])).digest()],
+        issuer=verifier.read_issuer(cupel.state / "issuer.pem"), trace=trace,
+        result=reply["result"]["output"].encode() if reply else None,
+        measurement=bytes.fromhex(keys["measurement"])).verify()
+
+
 def get_certificate(cupel, certificate_id):
+    """One certificate; whoever asks has it verified by the independent verifier as well."""
     status, body = cupel.json("GET", f"/certificate/{certificate_id}", token=False)
     assert status == 200, body
+    checks, verdict = independent(cupel, certificate_id)
+    assert verdict == body["verdict"] == "simulated", checks
     return body
 
 
@@ -92,20 +109,6 @@ def test_same_inputs_same_digests(cupel):
     other = cupel.execute(script("print(6*7)", data=b"abd"))[1]
     assert other["proof"]["inputs_digest"] != first["proof"]["inputs_digest"]
     assert other["proof"]["sandbox_hash"] == first["proof"]["sandbox_hash"]
-
-
-def independent(cupel, certificate_id, reply=None):
-    """The Python verifier's checks and verdict for one certificate."""
-    envelope = cupel.call("GET", f"/certificate/{certificate_id}/envelope", token=False)[2]
-    keys = cupel.json("GET", "/keys", token=False)[1]
-    (cupel.state / "issuer.pem").write_text(keys["issuer"])
-    trace = reply and (reply["execution_trace"]["events"],
-                       bytes.fromhex(reply["execution_trace"]["seed"]))
-    return verifier.Certificate(
-        envelope, roots=[hashlib.sha256(bytes.fromhex(keys["simulated_anchor"]["der"])).digest()],
-        issuer=verifier.read_issuer(cupel.state / "issuer.pem"), trace=trace,
-        result=reply["result"]["output"].encode() if reply else None,
-        measurement=bytes.fromhex(keys["measurement"])).verify()
 
 
 def test_independent_verifier_agrees(cupel):
