@@ -356,7 +356,7 @@ def test_verify_simulated(state, certified):
                              certified / "output", "--trace", certified / "reply.json")
     assert code == 3 and checks["verdict"] == "simulated"
     assert checks["result"] == checks["trace"] == checks["issuer"] == checks["tcb"] == "pass"
-    assert checks["measurement"] == checks["transparency"] == "not-checked"
+    assert checks["measurement"] == "pass" and checks["transparency"] == "not-checked"
 
 
 @needs_image
@@ -386,6 +386,32 @@ def test_verify_with_given_anchor_issuer_and_collateral(state, certified, tmp_pa
     mrtd = quote[48 + 136:48 + 136 + 48].hex()
     code, checks, _ = verify(state, certified / "s.py.certificate.json", "--measurement", mrtd)
     assert code == 3 and checks["measurement"] == "pass"
+
+
+@needs_image
+def test_certificates_outlive_an_upgrade(served, tmp_path):
+    """What earlier versions measured stays known to service and command line."""
+    (tmp_path / "r.json").write_text(json.dumps(svc.script("print(1)")))
+    assert client(served, "execute", tmp_path / "r.json", "--certificate",
+                  tmp_path / "c.json").returncode == 0
+    known = served.state / "measurements"
+    own = known.read_text()
+    assert re.fullmatch(r"([0-9a-f]{96}\n){1,16}", own)
+    known.write_text("ab" * 48 + "\n")
+    assert client(served, "verify", tmp_path / "c.json").returncode == 1
+    newer = "".join(f"{i:096x}\n" for i in range(15))
+    known.write_text(newer + own[:97])
+    assert client(served, "verify", tmp_path / "c.json").returncode == 3
+    service = svc.Service()
+    try:  # another service that starts on it puts its own first and keeps the newest 16
+        service.stop()
+        (service.state / "measurements").write_text("".join(f"{i:096x}\n" for i in range(16)))
+        service.start()
+        lines = (service.state / "measurements").read_text().splitlines()
+        assert lines[0] == own[:96] and lines[1:] == [f"{i:096x}" for i in range(15)]
+    finally:
+        service.close()
+        known.write_text(own)
 
 
 def resigned(envelope, change):
@@ -451,11 +477,14 @@ def test_verify_wrong_companions(state, certified, tmp_path):
     assert code == 1 and checks["quote"] == checks["issuer"] == "fail"
     assert verify(state, certificate, "--issuer", other / "issuer.pem")[1]["issuer"] == "fail"
     assert verify(state, certificate, "--anchor", other / "tee-sim" / "root.der")[0] == 1
+    code, checks, _ = verify(other, certificate, "--anchor", state / "tee-sim" / "root.der")
+    assert code == 3 and checks["issuer"] == checks["measurement"] == "not-checked"
 
 
 @needs_image
 def test_verify_without_anything_to_trust(certified, tmp_path):
     code, checks, _ = verify(tmp_path, certified / "s.py.certificate.json")
+    assert checks["measurement"] == "not-checked"
     assert code == 1 and checks["quote"] == "fail" and checks["issuer"] == "not-checked"
     process = cupel("verify", certified / "s.py.certificate.json", "--state-dir", tmp_path)
     assert b"Intel's root only" in process.stderr

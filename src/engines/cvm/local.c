@@ -18,7 +18,12 @@
 #include "kit/crypto/sign.h"
 #include "kit/proc/spawn.h"
 
-enum { SIM_START_MS = 3000, FILE_MAX = 1 << 20, EXE_MAX = 64 << 20 };
+enum {
+	SIM_START_MS = 3000,
+	FILE_MAX = 1 << 20,
+	EXE_MAX = 64 << 20,
+	MEASUREMENT_LINE = 2 * LOCAL_MEASUREMENT_SIZE + 1,
+};
 
 static const char *const file_names[LOCAL_FILE_COUNT] = {
 	[LOCAL_TCB_INFO] = "tcb_info.json",
@@ -198,6 +203,48 @@ int local_start(struct local *local, const char *image_digest, int log_fd, struc
 	return local_platform_load(local->sim_dir, &local->platform, err);
 }
 
+int local_measurements_load(const char *state_dir, struct buf *ret_known, struct err *err)
+{
+	char path[LOCAL_PATH_MAX];
+	auto_done(buf) text = {};
+	TRY(str_format(path, sizeof(path), err, "%s/measurements", state_dir));
+	TRY(fd_read_file(path, LOCAL_MEASUREMENTS_MAX * MEASUREMENT_LINE, &text, err));
+	if (text.size % MEASUREMENT_LINE != 0)
+		return err_set(err, E_INVALID, "%s: expected lines of %d hexadecimal digits", path,
+			MEASUREMENT_LINE - 1);
+	for (size_t at = 0; at < text.size; at += MEASUREMENT_LINE) {
+		uint8_t one[LOCAL_MEASUREMENT_SIZE];
+		TRY(hex_decode(
+			view_of(text.data + at, MEASUREMENT_LINE - 1), one, sizeof(one), err));
+		TRY(buf_append(ret_known, view_of(one, sizeof(one)), err));
+	}
+	return 0;
+}
+
+/* Ours first, then the others that are known, without a second one of ours. */
+static int publish_measurements(struct local *local, struct err *err)
+{
+	char path[LOCAL_PATH_MAX], line[HEX_SIZE(LOCAL_MEASUREMENT_SIZE)];
+	auto_done(buf) old = {};
+	auto_done(buf) text = {};
+	struct view own = view_of(local->measurement, LOCAL_MEASUREMENT_SIZE);
+	int status = local_measurements_load(local->state_dir, &old, err);
+	if (status < 0 && status != E_NOT_FOUND)
+		return status;
+	TRY(buf_append(&local->known, own, err));
+	for (size_t at = 0; at < old.size; at += LOCAL_MEASUREMENT_SIZE) {
+		struct view one = view_of(old.data + at, LOCAL_MEASUREMENT_SIZE);
+		if (!view_equal(one, own) && local->known.size < LOCAL_MEASUREMENTS_MAX * own.size)
+			TRY(buf_append(&local->known, one, err));
+	}
+	for (size_t at = 0; at < local->known.size; at += LOCAL_MEASUREMENT_SIZE) {
+		(void)hex_encode(view_of(local->known.data + at, LOCAL_MEASUREMENT_SIZE), line);
+		TRY(buf_append_format(&text, err, "%s\n", line));
+	}
+	TRY(str_format(path, sizeof(path), err, "%s/measurements", local->state_dir));
+	return fd_write_file_atomic(path, buf_view(&text), 0644, err);
+}
+
 int local_unlock(struct local *local, struct view issuer_spki, struct err *err)
 {
 	char path[LOCAL_PATH_MAX];
@@ -205,6 +252,7 @@ int local_unlock(struct local *local, struct view issuer_spki, struct err *err)
 	TRY(sign_spki_to_pem(issuer_spki, &pem, err));
 	TRY(str_format(path, sizeof(path), err, "%s/issuer.pem", local->state_dir));
 	TRY(fd_write_file_atomic(path, buf_view(&pem), 0644, err));
+	TRY(publish_measurements(local, err));
 	fd_close(&local->lock_fd);
 	return 0;
 }
@@ -215,6 +263,7 @@ void local_end(struct local *local)
 	int code;
 	fd_close(&local->lock_fd);
 	local_platform_done(&local->platform);
+	buf_done(&local->known);
 	if (local->sim_pid <= 0)
 		return;
 	(void)kill(local->sim_pid, SIGKILL);

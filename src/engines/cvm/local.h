@@ -17,6 +17,7 @@
 
 #define LOCAL_PATH_MAX 512
 #define LOCAL_MEASUREMENT_SIZE 48
+#define LOCAL_MEASUREMENTS_MAX 16 /* an upgrade makes a new one; the last ones stay known */
 
 /* Intel's documents in the order of struct tdx_collateral. */
 enum local_file {
@@ -45,6 +46,7 @@ struct local {
 	char agent_path[LOCAL_PATH_MAX], sandbox_path[LOCAL_PATH_MAX], fetch_path[LOCAL_PATH_MAX];
 	char keys_path[LOCAL_PATH_MAX], sim_path[LOCAL_PATH_MAX];
 	uint8_t measurement[LOCAL_MEASUREMENT_SIZE]; /* MRTD of the simulated TD */
+	struct buf known; /* measurements of this state directory, ours first: see below */
 	struct local_platform platform;
 	pid_t sim_pid;
 	int sim_pidfd;
@@ -75,8 +77,9 @@ int local_start(
 	struct local *local, const char *image_digest, int log_fd, struct err *err) MUST_CHECK;
 
 /*
- * Publish the issuer's key as STATE/issuer.pem, where verifiers on this machine look, and let
- * others start. E_UNAVAILABLE when it cannot be written.
+ * Publish what verifiers on this machine look for, and let others start: the issuer's key as
+ * STATE/issuer.pem, and in STATE/measurements what this and earlier versions measured, so that a
+ * certificate outlives an upgrade. E_UNAVAILABLE when they cannot be written.
  */
 int local_unlock(struct local *local, struct view issuer_spki, struct err *err) MUST_CHECK;
 
@@ -93,6 +96,12 @@ int local_platform_load(
 	const char *directory, struct local_platform *ret_platform, struct err *err) MUST_CHECK;
 int local_collateral_load(
 	const char *directory, struct local_platform *platform, struct err *err) MUST_CHECK;
+/*
+ * STATE/measurements: hexadecimal lines, newest first. Appended to *ret_known as bytes, one behind
+ * the other. E_NOT_FOUND, E_INVALID.
+ */
+int local_measurements_load(
+	const char *state_dir, struct buf *ret_known, struct err *err) MUST_CHECK;
 void local_platform_done(struct local_platform *platform);
 
 #endif

@@ -117,7 +117,7 @@ void certificates_verify(
 		.anchor_count = 1,
 		.collateral = &collateral,
 		.as_of_ms = time_wall_ms(),
-		.measurement = view_of(cced->local.measurement, LOCAL_MEASUREMENT_SIZE),
+		.measurement = buf_view(&cced->local.known),
 	};
 	cert_verify(&input, ret_verification);
 }

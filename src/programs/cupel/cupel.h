@@ -116,9 +116,8 @@ struct trust {
 	struct appraise_anchor anchors[3];
 	size_t anchor_count;
 	struct buf issuer_spki;
-	uint8_t measurement[LOCAL_MEASUREMENT_SIZE];
-	bool has_measurement;
-	struct json *notes; /* array of texts: where each of these came from */
+	struct buf measurements; /* one behind the other */
+	struct json *notes;      /* array of texts: where each of these came from */
 };
 struct trust_flags {
 	const char *issuer, *anchor, *measurement, *collateral;

@@ -49,7 +49,8 @@ static const struct command commands[] = {
 	{ "verify", NULL, "FILE | -", "Verify a certificate offline",
 		"FILE is a DSSE envelope, or what GET /certificate/ID answers. Each check passes,\n"
 		"fails, or was not made because something to compare with was not given. Without\n"
-		"--anchor and --issuer those of the state directory are used when it has some.\n"
+		"--anchor what the state directory knows is used, and said. With it only what is "
+		"given.\n"
 		"A simulated certificate proves nothing about hardware, however many checks pass.",
 		"cupel verify count.py.certificate.json --result output.json",
 		"0 verified on hardware, 3 verified on a simulated platform, 1 failed, 2 wrong "

@@ -247,26 +247,40 @@ static void fill_collateral(struct trust *trust)
 	};
 }
 
+static int find_measurements(
+	const struct cupel *cupel, const char *given, struct trust *trust, struct err *err)
+{
+	uint8_t one[LOCAL_MEASUREMENT_SIZE];
+	struct err ignored;
+	if (!given) {
+		if (local_measurements_load(cupel->state_dir, &trust->measurements, &ignored) == 0)
+			note(trust, "measurements: what this machine has run, ", cupel->state_dir);
+		return 0;
+	}
+	int status = hex_decode(view_string(given), one, sizeof(one), err);
+	if (status < 0) {
+		err_wrap(err, "--measurement: expected 96 hexadecimal digits");
+		return status;
+	}
+	return buf_append(&trust->measurements, view_of(one, sizeof(one)), err);
+}
+
 int trust_find(const struct cupel *cupel, const struct trust_flags *flags, struct trust *ret_trust,
 	struct err *err)
 {
+	bool is_local = !flags->anchor; /* with a foreign anchor nothing of this machine fits */
 	*ret_trust = (struct trust){ .notes = json_new_array() };
 	TRY(find_anchor(cupel, flags->anchor, ret_trust, err));
-	TRY(find_issuer(cupel, flags->issuer, ret_trust, err));
+	if (flags->issuer || is_local)
+		TRY(find_issuer(cupel, flags->issuer, ret_trust, err));
 	if (flags->collateral) {
 		TRY(local_collateral_load(flags->collateral, &ret_trust->platform, err));
 		ret_trust->has_collateral = true;
 		note(ret_trust, "collateral: ", flags->collateral);
 	}
 	fill_collateral(ret_trust);
-	if (flags->measurement) {
-		int status = hex_decode(view_string(flags->measurement), ret_trust->measurement,
-			LOCAL_MEASUREMENT_SIZE, err);
-		if (status < 0)
-			err_wrap(err, "--measurement: expected 96 hexadecimal digits");
-		ret_trust->has_measurement = true;
-		return status;
-	}
+	if (flags->measurement || is_local)
+		return find_measurements(cupel, flags->measurement, ret_trust, err);
 	return 0;
 }
 
@@ -276,14 +290,14 @@ void trust_input(const struct trust *trust, struct cert_verify_input *input)
 	input->anchors = trust->anchors;
 	input->anchor_count = trust->anchor_count;
 	input->collateral = trust->has_collateral ? &trust->collateral : NULL;
-	if (trust->has_measurement)
-		input->measurement = view_of(trust->measurement, LOCAL_MEASUREMENT_SIZE);
+	input->measurement = buf_view(&trust->measurements);
 }
 
 void trust_done(struct trust *trust)
 {
 	local_platform_done(&trust->platform);
 	buf_done(&trust->issuer_spki);
+	buf_done(&trust->measurements);
 	json_free(trust->notes);
 }
 

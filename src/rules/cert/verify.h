@@ -37,7 +37,8 @@ struct cert_verify_input {
 	size_t anchor_count;                     /* 0: quote chain not checked, never hardware */
 	const struct tdx_collateral *collateral; /* NULL: tcb not checked */
 	uint64_t as_of_ms;
-	struct view measurement; /* expected MRTD (48 bytes), empty: not checked */
+	/* Expected MRTDs of 48 bytes, one behind the other, at most 16; empty: not checked. */
+	struct view measurement;
 	bool has_result;
 	struct view result;              /* released bytes to compare */
 	const struct json *trace_events; /* NULL: not checked */

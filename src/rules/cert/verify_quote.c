@@ -7,7 +7,7 @@
 #include "rules/appraise/tdx.h"
 #include "rules/cert/internal.h"
 
-enum { DETAIL_CODES = 4, QUOTE_REPORT_DATA_SIZE = 64 };
+enum { DETAIL_CODES = 4, QUOTE_REPORT_DATA_SIZE = 64, MEASUREMENT_SIZE = 48 };
 
 /* What a reason code speaks about; anything else is about the quote itself. */
 static const struct {
@@ -112,6 +112,16 @@ static void judge(struct cert_state *state, const struct appraise_result *result
 		set_by_reason(state, result, CERT_CHECK_TCB, tcb_status_name(result->status));
 }
 
+/* A rest of another size stays in the list: it matches nothing. */
+static void expect_measurements(struct view all, struct appraise_list *list)
+{
+	while (all.size && list->count < APPRAISE_LIST_MAX) {
+		size_t size = MIN(all.size, (size_t)MEASUREMENT_SIZE);
+		list->items[list->count++] = view_of(all.data, size);
+		all = view_of(all.data + size, all.size - size);
+	}
+}
+
 void cert_check_quote(struct cert_state *state)
 {
 	static const struct tdx_collateral no_collateral;
@@ -125,10 +135,7 @@ void cert_check_quote(struct cert_state *state)
 			policy.simulated_roots.count < APPRAISE_LIST_MAX)
 			policy.simulated_roots.items[policy.simulated_roots.count++] = view_of(
 				state->in->anchors[i].sha256, APPRAISE_DIGEST_SIZE);
-	if (state->in->measurement.size) {
-		policy.tdx.mrtd.items[0] = state->in->measurement;
-		policy.tdx.mrtd.count = 1;
-	}
+	expect_measurements(state->in->measurement, &policy.tdx.mrtd);
 	struct appraise_tdx_input input = {
 		.quote = buf_view(&state->quote),
 		.collateral = state->in->collateral ? *state->in->collateral : no_collateral,
