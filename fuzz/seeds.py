@@ -93,6 +93,14 @@ FILES = {
 }
 
 
+def broker_messages():
+    """Responses and keys of the key-broker vectors."""
+    path = VECTORS / "kbs/kbs.json"
+    for row in json.loads(path.read_text())["jwe"] if path.exists() else []:
+        yield json.dumps(row["response"])
+        yield json.dumps(row["private_jwk"])
+
+
 def copy_files(top):
     for key, (prefix, patterns) in FILES.items():
         name = key.split("-")[0]
@@ -106,6 +114,7 @@ def copy_files(top):
 def main():
     top = pathlib.Path(sys.argv[1])
     copy_files(top)
+    SEEDS["jwe"] = list(broker_messages())
     for name, seeds in SEEDS.items():
         (top / name).mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds):
