@@ -7,4 +7,7 @@
 int evidence_simulated(const struct evidence_source *source, const struct evidence_request *request,
 	struct buf *quote, struct err *err) MUST_CHECK;
 
+int evidence_configfs(const struct evidence_source *source, const struct evidence_request *request,
+	struct buf *quote, struct err *err) MUST_CHECK;
+
 #endif
