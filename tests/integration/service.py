@@ -60,6 +60,16 @@ def is_alive(pid):
         return False
 
 
+def eventually(holds, seconds=10):
+    """Whether a condition comes true; a loaded machine takes its time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 class Service:
     def __init__(self, *flags, state=None, environment=None):
         self.state = pathlib.Path(state or tempfile.mkdtemp(prefix="cupel-test-"))

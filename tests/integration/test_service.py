@@ -483,10 +483,9 @@ def test_clean_shutdown_finishes_jobs():
     assert service.stop() == 0
     thread.join()
     assert result[0][0] == 200 and result[0][1]["result"]["output"] == "finished\n"
-    time.sleep(0.3)
-    assert not [p for p in pids if svc.is_alive(p)]
+    assert svc.eventually(lambda: not [p for p in pids if svc.is_alive(p)])
     service.close()
-    assert not leftovers()
+    assert svc.eventually(lambda: not leftovers())
 
 
 @pytest.mark.parametrize("victim", ["cced", "tee-agent", "cupel-sandbox", "tee-sim", "cced-keys"])
@@ -507,7 +506,7 @@ def test_kill_nine_of_any_process(victim):
                 pass
         time.sleep(1.5)
         if victim == "cced":
-            assert not set(svc.our_processes()) & set(family)
+            assert svc.eventually(lambda: not set(svc.our_processes()) & set(family))
         if service.process.poll() is not None or victim in ("tee-sim", "cced-keys"):
             service.stop(9)
             service.start()
@@ -524,9 +523,8 @@ def test_kill_nine_of_any_process(victim):
         assert service.execute(script("print('alive')"))[1]["result"]["output"] == "alive\n"
     finally:
         service.close()
-    time.sleep(0.3)
-    assert not [p for p in family if svc.is_alive(p)]
-    assert not leftovers()
+    assert svc.eventually(lambda: not [p for p in family if svc.is_alive(p)])
+    assert svc.eventually(lambda: not leftovers())
 
 
 def test_certificates_survive_kill_nine():

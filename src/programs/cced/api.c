@@ -106,6 +106,12 @@ void api_finished(struct cjob *job)
 	}
 }
 
+void api_end_watchers(struct cjob *job)
+{
+	for (struct watcher *watcher = job->watchers; watcher; watcher = watcher->next)
+		http_stream_end(watcher->request);
+}
+
 struct call {
 	struct cced *cced;
 	struct http_request *request;
@@ -511,6 +517,7 @@ static void on_head(struct http_request *request, void *user)
 	bool is_known;
 	struct call call = { .cced = user, .request = request };
 	http_set_context(request, mem_alloc(1, sizeof(struct context)));
+	call.cced->open_requests++;
 	const struct route *route = find_route(request, &call, tail, sizeof(tail), &is_known);
 	if (!route) {
 		http_respond_error(request, is_known ? 405 : 404, is_known ? "method" : "not-found",
@@ -535,7 +542,8 @@ static void on_body(struct http_request *request, void *user)
 static void on_end(struct http_request *request, enum http_end end, void *user)
 {
 	struct context *context = http_context(request);
-	(void)user;
+	struct cced *cced = user;
+	cced->open_requests--;
 	(void)end;
 	if (context->job && context->job->request == request)
 		jobs_abandon(context->job);

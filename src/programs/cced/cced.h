@@ -160,6 +160,7 @@ struct cced {
 	uv_signal_t signals[2];
 	uv_timer_t drain;
 	bool is_stopping;
+	size_t open_requests; /* whose answer is not out yet */
 	uint64_t started_ms;
 	struct metrics metrics;
 };
@@ -184,6 +185,7 @@ void jobs_submit(struct cjob *job);  /* body has arrived */
 void jobs_abandon(struct cjob *job); /* its client went away while sending or waiting */
 void jobs_cancel(struct cjob *job);
 void jobs_dispatch(struct cced *cced);
+void jobs_stop(struct cced *cced);    /* who waits in the queue is told to come again */
 void jobs_recover(struct cced *cced); /* what an earlier life left unfinished */
 void jobs_sweep(struct cced *cced);
 void jobs_free_all(struct cced *cced);
@@ -208,6 +210,7 @@ void api_respond_json(struct http_request *request, int status, const struct jso
 void api_respond_err(struct http_request *request, const struct err *err);
 void api_event(struct cjob *job, const struct json *event); /* to its watchers */
 void api_finished(struct cjob *job);
+void api_end_watchers(struct cjob *job);
 
 /* metrics.c */
 void metrics_observe(struct metrics *metrics, uint64_t elapsed_ms);

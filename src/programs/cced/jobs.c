@@ -456,11 +456,32 @@ void jobs_dispatch(struct cced *cced)
 	}
 }
 
+static void turn_away(struct cjob *job)
+{
+	settle_error(job, 503, "unavailable", "the service is stopping; submit the job again");
+}
+
+void jobs_stop(struct cced *cced)
+{
+	for (struct cjob *job = cced->jobs; job; job = job->next) {
+		if (job->state != JOB_QUEUED)
+			continue;
+		if (job->is_async) /* certified as lost at the next start */
+			api_end_watchers(job);
+		else
+			turn_away(job);
+	}
+}
+
 void jobs_submit(struct cjob *job)
 {
 	struct cced *cced = job->cced;
 	struct err err;
 	job->state = JOB_QUEUED;
+	if (cced->is_stopping && !job->is_async) {
+		turn_away(job);
+		return;
+	}
 	cced->metrics.jobs_accepted++;
 	if (job->is_async && store_job_now(job, "queued", false, &err) < 0)
 		log_err(job, "store", &err);

@@ -103,7 +103,7 @@ static void on_drain(uv_timer_t *timer)
 	struct cced *cced = timer->data;
 	uint64_t waited_ms = time_monotonic_ms() - cced->started_ms;
 	bool is_late = waited_ms > CCED_DRAIN_MS;
-	if (cced->running && !is_late)
+	if ((cced->running || cced->open_requests) && !is_late)
 		return;
 	(void)uv_timer_stop(timer);
 	stop_now(cced);
@@ -121,6 +121,7 @@ static void on_signal(uv_signal_t *signal, int number)
 	cced->started_ms = time_monotonic_ms(); /* from here the drain is counted */
 	log_event(&cced->log, LOG_INFO, "stopping", NULL);
 	http_server_stop_listening(cced->server);
+	jobs_stop(cced);
 	(void)uv_timer_init(&cced->loop, &cced->drain);
 	cced->drain.data = cced;
 	(void)uv_timer_start(&cced->drain, on_drain, 0, 20);
