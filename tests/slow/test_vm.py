@@ -121,7 +121,13 @@ def test_execute_there(boot, name):
     assert predicate["outcome"]["status"] == status
     sandbox = predicate["run"]["sandbox"]
     assert sandbox["backend"] == "cgroup-v2"
+    assert sandbox["tier"] in (("cold", "hot") if name == "data" else ("parked",))
     assert "memfd-noexec" not in sandbox["enforced"] and "memory-limit" in sandbox["enforced"]
+
+
+def test_sandboxes_are_built_ahead_there(boot):
+    metrics = dict(row.rsplit(" ", 1) for row in boot.values("service")["metrics"].split(";") if row)
+    assert float(metrics["cupel_sandboxes_taken_total"]) >= 2, metrics
 
 
 def canary_tag():

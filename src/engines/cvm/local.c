@@ -91,18 +91,32 @@ int local_enter(struct local *local, const char *state_dir, struct err *err)
 	return make_directory(local->vault_dir, err);
 }
 
+/* Attached, unless the kernel clones detached mounts. */
+static int hold(int mount_fd, const char *path, struct err *err)
+{
+	auto_close clone = (int)syscall(
+		SYS_open_tree, mount_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	if (clone >= 0)
+		return 0;
+	TRY(make_directory(path, err));
+	(void)umount2(path, MNT_DETACH); /* the former, if there is one */
+	if (syscall(SYS_move_mount, mount_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_sys(err, E_UNAVAILABLE, "attaching a mount at %s", path);
+	return 0;
+}
+
 int local_hold_image(struct local *local, int image_fd, struct err *err)
 {
 	char path[LOCAL_PATH_MAX];
-	auto_close clone = (int)syscall(
-		SYS_open_tree, image_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	if (clone >= 0)
-		return 0;
 	TRY(str_format(path, sizeof(path), err, "%s/image", local->run_dir));
-	TRY(make_directory(path, err));
-	if (syscall(SYS_move_mount, image_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return err_sys(err, E_UNAVAILABLE, "attaching the image at %s", path);
-	return 0;
+	return hold(image_fd, path, err);
+}
+
+int local_hold_mask(struct local *local, int mask_fd, size_t number, struct err *err)
+{
+	char path[LOCAL_PATH_MAX];
+	TRY(str_format(path, sizeof(path), err, "%s/mask-%zu", local->run_dir, number));
+	return hold(mask_fd, path, err);
 }
 
 /* What the simulated TD measures: the agent and the supervisor programs and the image. */

@@ -69,6 +69,10 @@ int local_enter(struct local *local, const char *state_dir, struct err *err) MUS
  */
 int local_hold_image(struct local *local, int image_fd, struct err *err) MUST_CHECK;
 
+/* The same for a mask that sandboxes are built with ahead; in place of the former of that number.
+ */
+int local_hold_mask(struct local *local, int mask_fd, size_t number, struct err *err) MUST_CHECK;
+
 /*
  * Measure agent, supervisor and image, make the platform on first use, start tee-sim and read its
  * root and collateral. log_fd gets tee-sim's JSON lines. E_UNAVAILABLE when it does not come up.

@@ -103,6 +103,16 @@ int image_attach(int mount_fd, const char *directory, struct err *err)
 	return 0;
 }
 
+int image_clone(int mount_fd, int *ret_fd, struct err *err)
+{
+	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
+	int fd = open_tree(mount_fd, "", flags);
+	if (fd < 0)
+		return err_sys(err, E_UNAVAILABLE, "clone a mount (attach it first)");
+	*ret_fd = fd;
+	return 0;
+}
+
 /* SHA-256 of the whole file from its start, by pread: the offset stays. */
 static int hash_file(
 	int fd, uint64_t size, char ret_digest[static IMAGE_DIGEST_SIZE], struct err *err)

@@ -112,6 +112,12 @@ int image_preload(const struct image *image, uint64_t *ret_bytes, struct err *er
 int image_attach(int mount_fd, const char *directory, struct err *err) MUST_CHECK;
 
 /*
+ * Another detached mount of the same: before Linux 6.15 a sandbox consumes the mount it is given,
+ * and only an attached mount can be cloned, by whoever is in its namespace. E_UNAVAILABLE.
+ */
+int image_clone(int mount_fd, int *ret_fd, struct err *err) MUST_CHECK;
+
+/*
  * Recompute an image's digest from its file; no privilege, no mount.
  * name as in image_open, without paths. E_INTEGRITY when the bytes are not those of the name or the
  * manifest beside it disagrees; else as image_open.

@@ -98,6 +98,7 @@ static int replace(struct cced *cced, const struct slot_shape *shape, int mask_f
 	if (place->name[0])
 		TRY(keep(cced, place->name, shape, 0, mask_fd, err));
 	place->name[0] = 0;
+	TRY(local_hold_mask(&cced->local, mask_fd, (size_t)(place - cced->templates), err));
 	TRY(keep(cced, shape->name, shape, (uint32_t)cced->config.sandboxes_ready, mask_fd, err));
 	place->used_ms = time_monotonic_ms();
 	return str_format(place->name, sizeof(place->name), err, "%s", shape->name);

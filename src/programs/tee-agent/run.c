@@ -5,13 +5,14 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kit/base/fd.h"
 #include "kit/base/str.h"
 #include "programs/tee-agent/agent.h"
 
-enum { STAT_INTERVAL_MS = 250, MB = 1024 * 1024, KB = 1024 };
+enum { STAT_INTERVAL_MS = 250, MB = 1024 * 1024, KB = 1024, MASK_PATH_MAX = 512 };
 
 static struct sandbox_plan plan_of(const struct job *job)
 {
@@ -103,11 +104,32 @@ static int park_now(struct job *job, const struct sandbox_plan *plan,
 	return 0;
 }
 
+/* A mask that outlives its first use, also on kernels where that takes an attached mount. */
+static int make_mask(struct job *job, int *ret_fd, struct err *err)
+{
+	char path[MASK_PATH_MAX];
+	auto_close mask = -1, clone = -1;
+	struct err ignored;
+	TRY(image_mask(job->image, job->request.tools, job->request.tool_count, &mask, err));
+	if (image_clone(mask, &clone, &ignored) < 0) {
+		TRY(str_format(path, sizeof(path), err, "%s/mask", job->options->vault_path));
+		if (mkdir(path, 0700) < 0)
+			return err_sys(err, E_UNAVAILABLE, "mkdir %s", path);
+		TRY(image_attach(mask, path, err));
+	}
+	*ret_fd = take_fd(&mask);
+	return 0;
+}
+
 /* Let the control plane keep sandboxes like this one ready; it may decline in silence. */
 static int offer_template(struct job *job, int mask_fd, struct err *err)
 {
 	auto_json *body = slot_shape_json(&job->shape);
-	return job->options->has_pool ? job_send(job, AGENT_KEEP, body, &mask_fd, 1, err) : 0;
+	auto_close clone = -1;
+	if (!job->options->has_pool)
+		return 0;
+	TRY(image_clone(mask_fd, &clone, err));
+	return job_send(job, AGENT_KEEP, body, &clone, 1, err);
 }
 
 /* Built for this run: the mask of its tools, and where it applies an interpreter to be parked. */
@@ -116,8 +138,7 @@ static int start_cold(struct job *job, const struct sandbox_plan *plan, struct s
 {
 	struct sandbox_files base = SANDBOX_FILES_NONE;
 	TRY(renew_supervisor(job, err));
-	TRY(image_mask(
-		job->image, job->request.tools, job->request.tool_count, &files->mask_fd, err));
+	TRY(make_mask(job, &files->mask_fd, err));
 	files->root_fd = image_root_fd(job->image);
 	base.root_fd = files->root_fd;
 	base.mask_fd = files->mask_fd;

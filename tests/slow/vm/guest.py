@@ -105,7 +105,8 @@ def pack(tree, target, requests):
     archive.entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
     archive.copy(HERE / "init", "/init")
     archive.copy("/bin/busybox", "/bin/busybox")
-    for path in [*services, *tests, sandbox, BUILD / "tests" / "hostile" / "hostile",
+    payloads = [p for p in (BUILD / "tests" / "hostile").iterdir() if p.is_file() and os.access(p, os.X_OK)]
+    for path in [*services, *payloads, sandbox,
                  *sorted(libraries(*services, *tests))]:
         archive.copy(path)
     for path in ("/etc/passwd", "/etc/ssl/openssl.cnf"):
