@@ -34,6 +34,7 @@ enum {
 	DATA_CPUID_XF = 3,
 	AREAS_MAX = 64,
 	AREA_SIZE_MAX = 16 << 20,
+	PAGES_MAX = 64 << 10, /* of all headers: 256 MiB, well below a second */
 };
 
 static const uint32_t igvm_magic = 0x4d564749;
@@ -42,6 +43,7 @@ struct igvm {
 	const struct launch_igvm *input;
 	uint32_t mask;
 	bool has_policy;
+	size_t page_count;
 	size_t context_count;
 	bool is_context_last;
 	struct {
@@ -229,6 +231,8 @@ static const char *on_page(struct igvm *g, struct view data)
 		return NULL;
 	if (flags & FLAG_2MB)
 		return "igvm.page_size";
+	if (++g->page_count > PAGES_MAX)
+		return "igvm.size";
 	bool is_unmeasured = flags & FLAG_UNMEASURED;
 	g->is_context_last = false;
 	if (!g->input->is_tdx)
@@ -250,6 +254,9 @@ static const char *on_insert(struct igvm *g, struct view data)
 		return "igvm.parameter_area";
 	if (!is_for_us(g, data, 8))
 		return NULL;
+	g->page_count += size / LAUNCH_PAGE_SIZE;
+	if (g->page_count > PAGES_MAX)
+		return "igvm.size";
 	g->is_context_last = false;
 	if (!g->input->is_tdx) {
 		launch_chain_range(&g->chain, LAUNCH_PAGE_UNMEASURED, gpa, size);

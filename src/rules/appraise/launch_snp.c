@@ -16,7 +16,7 @@ enum {
 	HASH_ENTRY = 50,
 	HASH_TABLE = 168,
 	HASH_TABLE_PADDED = 176,
-	RANGE_MAX = 256 << 20,
+	MEMORY_MAX = 64 << 20, /* of all sections: far above any OVMF, far below a second */
 };
 
 static const uint64_t four_gib = 1ULL << 32;
@@ -94,12 +94,13 @@ static const char *read_sections(struct view firmware, struct sections *sections
 	if (reader.failed || !view_equal_string(signature, "ASEV") || version != 1 ||
 		count > SECTIONS_MAX || size != METADATA_HEADER + count * SECTION_SIZE)
 		return "launch.metadata";
+	uint64_t total = 0;
 	for (size_t i = 0; i < count; i++) {
 		sections->items[i].gpa = (uint32_t)reader_le(&reader, 4);
 		sections->items[i].size = (uint32_t)reader_le(&reader, 4);
 		sections->items[i].type = (uint32_t)reader_le(&reader, 4);
-		if (sections->items[i].gpa % LAUNCH_PAGE_SIZE ||
-			sections->items[i].size > RANGE_MAX)
+		total += sections->items[i].size;
+		if (sections->items[i].gpa % LAUNCH_PAGE_SIZE || total > MEMORY_MAX)
 			return "launch.metadata";
 	}
 	sections->count = (size_t)count;

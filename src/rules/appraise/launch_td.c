@@ -7,7 +7,7 @@ enum {
 	HEADER_SIZE = 16,
 	ATTRIBUTE_EXTEND = 1,
 	ATTRIBUTE_AUG = 2,
-	MEMORY_MAX = 256 << 20,
+	MEMORY_MAX = 64 << 20, /* of all sections together */
 	CMDLINE_MAX = 64 << 10,
 };
 
@@ -85,11 +85,15 @@ const char *launch_mrtd(
 		count > SECTIONS_MAX || size != HEADER_SIZE + count * SECTION_SIZE)
 		return "launch.metadata";
 	auto_hash *mrtd = hash_stream_new(HASH_SHA384);
+	uint64_t total = 0;
 	for (size_t i = 0; i < count; i++) {
 		struct section section;
 		const char *fault = take_section(&reader, firmware, &section);
 		if (fault)
 			return fault;
+		total += section.size;
+		if (total > MEMORY_MAX)
+			return "launch.metadata";
 		measure(mrtd, &section, is_two_pass);
 	}
 	hash_stream_final(mrtd, ret_digest);
