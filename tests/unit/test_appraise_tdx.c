@@ -1,5 +1,6 @@
 /* TDX appraisal against the shared vectors, then properties of it. */
 #include "appraise_cases.h"
+#include "rules/appraise/dstack_log.h"
 #include "rules/appraise/tdx.h"
 
 struct tdx_case {
@@ -76,4 +77,84 @@ START_TEST(simulated_quotes)
 }
 END_TEST
 
-UNIT_MAIN("appraise_tdx", real_quotes, simulated_quotes)
+static const char *wanted_case, *log_file;
+static bool is_dstack, is_found;
+
+/* The wanted case with its event log: accepted as it is, refused when anything of it changes. */
+static int run_log(struct vector_case *c)
+{
+	static struct tdx_case t;
+	struct appraise_result result;
+	if (!str_equal(json_as_string(json_get(c->json, "id")), wanted_case))
+		return 0;
+	is_found = true;
+	load(c, &t);
+	t.policy.tdx.is_event_log_required = true;
+	appraise_tdx(&t.input, &result);
+	ck_assert_str_eq(first_reason(&result), "eventlog.missing");
+	struct view *log = is_dstack ? &t.input.dstack_log : &t.input.event_log;
+	*log = case_file(c, log_file);
+	appraise_tdx(&t.input, &result);
+	ck_assert_msg(result.is_accepted, "%s", first_reason(&result));
+	struct buf *file = &c->files[c->file_count - 1];
+	t.input.memo = &shared_memo;
+	size_t refused = 0, tried = 0;
+	for (size_t at = 40; at < file->size; at += 101) {
+		file->data[at] ^= 1;
+		appraise_tdx(&t.input, &result);
+		refused += result.is_accepted ? 0 : 1;
+		tried++;
+		file->data[at] ^= 1;
+	}
+	/* Not all of a log is covered by digests (EV_IPL texts, payloads of boot events). */
+	ck_assert_msg(refused > tried / 8, "%zu of %zu", refused, tried);
+	log->size -= 3;
+	appraise_tdx(&t.input, &result);
+	ck_assert_str_eq(first_reason(&result), "eventlog.format");
+	return 0;
+}
+
+START_TEST(ccel_replays_to_the_quote)
+{
+	wanted_case = "tdx-real/tdx4-gcp-cos113";
+	log_file = "../tpm/eventlogs/cos-113-ccel.bin";
+	run_suite("tdx", "real.json", run_log);
+	ck_assert(is_found);
+}
+END_TEST
+
+START_TEST(dstack_log_replays_to_the_quote)
+{
+	wanted_case = "tdx-real/tdx4-dstack-report";
+	log_file = "quotes/v4-90c06f-dstack.eventlog.json";
+	is_dstack = true;
+	run_suite("tdx", "real.json", run_log);
+	ck_assert(is_found);
+}
+END_TEST
+
+START_TEST(dstack_names_are_recomputed)
+{
+#define EVENT(name, payload, digest)                                                      \
+	"{\"imr\":3,\"event_type\":134217729,\"digest\":\"" digest "\",\"event\":\"" name \
+	"\",\"event_payload\":\"" payload "\"}"
+	struct dstack_replay replay;
+	ck_assert(dstack_log_replay(
+		view_string("[" EVENT("app-id", "0a", "") "," EVENT(
+			"system-ready", "", "") "," EVENT("app-id", "0b", "") "]"),
+		&replay));
+	ck_assert(view_equal_string(replay.app_id, "0a")); /* what comes later is the workload's */
+	static const char *const bad[] = { "{}", "[1]", "[" EVENT("a:b", "", "") "]",
+		"[" EVENT("a", "0", "") "]",
+		"[" EVENT("app-id", "0a", "") "," EVENT("app-id", "0b", "") "]",
+		"[{\"imr\":4,\"event_type\":1,\"digest\":\"\",\"event\":\"\",\"event_payload\":"
+		"\"\"}]",
+		"[{\"imr\":0,\"event_type\":1,\"digest\":\"\",\"event\":\"\",\"event_payload\":"
+		"\"\"}]" };
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		ck_assert_msg(!dstack_log_replay(view_string(bad[i]), &replay), "%s", bad[i]);
+}
+END_TEST
+
+UNIT_MAIN("appraise_tdx", ccel_replays_to_the_quote, dstack_log_replays_to_the_quote,
+	dstack_names_are_recomputed, real_quotes, simulated_quotes)

@@ -82,7 +82,8 @@ struct appraise_policy {
 	uint64_t collateral_age_max_ms;       /* since issue; 0: only the signed dates count */
 
 	struct {
-		unsigned accepted_statuses;     /* bits 1 << enum tcb_status beside UpToDate */
+		unsigned accepted_statuses; /* bits 1 << enum tcb_status beside UpToDate */
+		bool is_event_log_required;
 		bool may_clear_sept_ve_disable; /* Azure's TDs */
 		struct appraise_list mrtd;
 		struct appraise_list rtmr[4];

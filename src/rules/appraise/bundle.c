@@ -39,6 +39,7 @@ static const char *const names[BUNDLE_ITEM_COUNT] = {
 	[BUNDLE_AK_CRL_0] = "ak_crl.der",
 	[BUNDLE_AK_CRL_1] = "ak_crl1.der",
 	[BUNDLE_EVENT_LOG] = "event_log.bin",
+	[BUNDLE_DSTACK_LOG] = "dstack_log.json",
 	[BUNDLE_MAA_TOKEN] = "token.maa",
 	[BUNDLE_EAR_TOKEN] = "token.ear",
 	[BUNDLE_JWKS] = "jwks.json",
@@ -173,6 +174,8 @@ static int run_tdx(const struct job *job, struct err *err UNUSED)
 	const struct appraise_tdx_input input = {
 		.quote = job->bundle->items[BUNDLE_QUOTE],
 		.collateral = tdx_collateral_of(job->bundle),
+		.event_log = job->bundle->items[BUNDLE_EVENT_LOG],
+		.dstack_log = job->bundle->items[BUNDLE_DSTACK_LOG],
 		.anchors = job->policy->anchors,
 		.anchor_count = job->policy->anchor_count,
 		.policy = &job->policy->policy,

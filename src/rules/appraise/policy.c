@@ -49,6 +49,7 @@ static const struct row {
 	{ "", "report_data", KIND_HEX, AT(report_data), REPORT_DATA },
 	{ "tdx", "accepted_statuses", KIND_STATUSES, AT(tdx.accepted_statuses), 0 },
 	{ "tdx", "sept_ve_disable_optional", KIND_FLAG, AT(tdx.may_clear_sept_ve_disable), 0 },
+	{ "tdx", "event_log_required", KIND_FLAG, AT(tdx.is_event_log_required), 0 },
 	{ "tdx", "mrtd", KIND_HEX_LIST, AT(tdx.mrtd), DIGEST_48 },
 	{ "tdx", "rtmr0", KIND_HEX_LIST, AT(tdx.rtmr[0]), DIGEST_48 },
 	{ "tdx", "rtmr1", KIND_HEX_LIST, AT(tdx.rtmr[1]), DIGEST_48 },

@@ -239,6 +239,7 @@ static void appraise(struct tdx_appraisal *a)
 	check_platform(a);
 	check_documents(a);
 	tdx_appraise_td(a);
+	tdx_appraise_log(a);
 }
 
 void appraise_tdx(const struct appraise_tdx_input *input, struct appraise_result *ret_result)

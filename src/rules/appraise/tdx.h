@@ -23,6 +23,8 @@ struct tdx_collateral {
 struct appraise_tdx_input {
 	struct view quote;
 	struct tdx_collateral collateral;
+	struct view event_log;  /* CCEL, or empty: then RTMRs are only what they are */
+	struct view dstack_log; /* dstack's JSON log, or empty */
 	const struct appraise_anchor *anchors;
 	size_t anchor_count;
 	const struct appraise_policy *policy;

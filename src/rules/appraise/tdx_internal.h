@@ -91,6 +91,9 @@ void tdx_appraise_qe(struct tdx_appraisal *a, struct jspan identity);
 /* What the policy says of the TD: attributes, measurements, report data. */
 void tdx_appraise_td(struct tdx_appraisal *a);
 
+/* Event logs against the RTMRs. */
+void tdx_appraise_log(struct tdx_appraisal *a);
+
 /* A status other than UpToDate that policy does not accept becomes its reason. */
 void tdx_require_status(struct tdx_appraisal *a, enum tcb_status status);
 
