@@ -11,7 +11,7 @@ if [ "$(id -u)" -ne 0 ]; then
 	exec sudo --preserve-env=CUPEL_STATE_DIR "$0" "$@"
 fi
 python=/usr/bin/python3 cupel=$build/src/programs/cupel/cupel
-work=$(mktemp -d /tmp/cupel-demo.XXXXXX) service=
+work=$(mktemp -d /tmp/cupel-demo.XXXXXX) service= interrupted=
 export PYTHONDONTWRITEBYTECODE=1
 
 finish() {
@@ -21,12 +21,12 @@ finish() {
 		kill -TERM "$service" 2>/dev/null || true
 		wait "$service" 2>/dev/null || true
 	fi
-	[ $status -eq 0 ] || { echo "demo: failed; the service's last words:" >&2; tail -n 5 "$work/log" >&2 2>/dev/null || true; }
+	[ $status -eq 0 ] || [ -n "$interrupted" ] || { echo "demo: failed; the service's last words:" >&2; tail -n 5 "$work/log" >&2 2>/dev/null || true; }
 	rm -rf "$work"
 	exit $status
 }
 trap finish EXIT
-trap 'exit 130' INT TERM
+trap 'echo "demo: interrupted" >&2; interrupted=1; exit 130' INT TERM
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n%s\n' "$*"; }

@@ -777,6 +777,17 @@ def test_serve(tmp_path):
     assert process.returncode == 1 and b"port" in process.stderr
 
 
+@needs_image
+@pytest.mark.parametrize("args", [["run", "s.py"], ["serve"]], ids=["run", "serve"])
+def test_without_root_it_says_so(args):
+    with tempfile.TemporaryDirectory(prefix="cupel-cli-") as folder:
+        os.chmod(folder, 0o777)
+        pathlib.Path(folder, "s.py").write_text("print(1)")
+        process = subprocess.run([CUPEL, *args], capture_output=True, user=65534, group=65534,
+                                 extra_groups=[], env=CLEAN, cwd=folder)
+    assert process.returncode == 1 and b"run as root" in process.stderr
+
+
 def test_attest():
     process = cupel("attest", "--help")
     assert process.returncode == 0 and b"cupel attest verify FILE" in process.stdout

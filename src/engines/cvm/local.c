@@ -78,13 +78,13 @@ static int lock(struct local *local, struct err *err)
 int local_enter(struct local *local, const char *state_dir, struct err *err)
 {
 	TRY(name_paths(local, state_dir, err));
-	TRY(make_directory(state_dir, err));
-	TRY(make_directory(local->run_dir, err));
-	TRY(lock(local, err));
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_sys(err, E_DENIED,
 			"own mount namespace: expected the rights of root; run as root (see cupel "
 			"doctor)");
+	TRY(make_directory(state_dir, err));
+	TRY(make_directory(local->run_dir, err));
+	TRY(lock(local, err));
 	if (mount("cupel", local->run_dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
 		    "size=1m,mode=0700") < 0)
 		return err_sys(err, E_UNAVAILABLE, "tmpfs at %s", local->run_dir);

@@ -57,8 +57,8 @@ struct local {
 #define LOCAL_NONE { .sim_pidfd = -1, .lock_fd = -1 }
 
 /*
- * Make the state directory (0700) and find the programs; take the lock; enter a mount namespace of
- * our own with a tmpfs at STATE/run. E_DENIED without CAP_SYS_ADMIN, E_NOT_FOUND when a program is
+ * Find the programs; enter a mount namespace of our own; make the state directory (0700), take the
+ * lock, mount a tmpfs at STATE/run. E_DENIED without CAP_SYS_ADMIN, E_NOT_FOUND when a program is
  * missing, E_UNAVAILABLE when a directory cannot be made.
  */
 int local_enter(struct local *local, const char *state_dir, struct err *err) MUST_CHECK;

@@ -23,14 +23,6 @@
 
 enum { SWEEP_MS = 10000 };
 
-static int make_directory(const char *path, struct err *err)
-{
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return err_sys(
-			err, E_UNAVAILABLE, "making %s (is the state directory writable?)", path);
-	return 0;
-}
-
 /* One cced per state directory; the lock goes with the process. */
 static int lock_state(const char *state_dir, struct err *err)
 {
@@ -188,11 +180,10 @@ static int start(struct cced *cced, struct err *err)
 	char image_state[CCED_PATH_MAX];
 	if (cced->config.concurrency == 0)
 		cced->config.concurrency = (uint64_t)get_nprocs();
-	TRY(make_directory(cced->config.state_dir, err));
-	TRY(lock_state(cced->config.state_dir, err));
 	TRY(proc_harden(false, err));
-	TRY(auth_load(cced->config.state_dir, cced->config.tokens_path, &cced->auth, err));
 	TRY(local_enter(&cced->local, cced->config.state_dir, err));
+	TRY(lock_state(cced->config.state_dir, err));
+	TRY(auth_load(cced->config.state_dir, cced->config.tokens_path, &cced->auth, err));
 	TRY(str_format(image_state, sizeof(image_state), err, "%s",
 		image_state_for(cced->config.state_dir)));
 	TRY(image_open(image_state, cced->config.image, 0, &cced->image, err));
