@@ -22,6 +22,7 @@
 enum {
 	TRIES_MAX = 8,
 	PAUSE_MS = 20,
+	GENERATION_WAIT_MS = 250, /* the kernel counts at once; what stands in for it may not */
 	NAME_SIZE = 64,
 	PATH_SIZE = 512,
 	NUMBER_SIZE = 32,
@@ -128,7 +129,7 @@ static int check_provider(const struct entry *entry, bool *ret_is_tdx, struct er
 static int wait_generation(const struct entry *entry, uint64_t before, struct err *err)
 {
 	uint64_t now = before;
-	for (size_t i = 0; i < TRIES_MAX && now == before; i++) {
+	for (size_t i = 0; i < GENERATION_WAIT_MS && now == before; i++) {
 		if (i > 0)
 			(void)poll(NULL, 0, 1);
 		TRY(read_generation(entry, &now, err));
