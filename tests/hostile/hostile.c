@@ -660,6 +660,60 @@ static int do_park(char **argv)
 		pause();
 }
 
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	write(fd, text, strlen(text));
+	close(fd);
+}
+
+/* Never stops writing into the results; survives its parents. */
+static void keep_changing(void)
+{
+	if (fork() || fork())
+		return;
+	setsid();
+	for (;;) {
+		put("/work/results/changing", "before");
+		put("/work/results/changing", "and after");
+		rename("/work/results/changing", "/work/results/renamed");
+	}
+}
+
+/* Leave something for the caller: plain, hostile, or no directory at all. */
+static int do_results(char **argv)
+{
+	if (chdir("/work/results") < 0)
+		return 3;
+	put("a.txt", "hello\n");
+	mkdir("sub", 0700);
+	put("sub/b.bin", "\xff");
+	if (strcmp(argv[2], "hostile") == 0) {
+		symlink("/etc/passwd", "link");
+		symlink("/work", "directory");
+		mkfifo("fifo", 0600);
+		put("new\nline", "x");
+		put("/work/outside", "x");
+		link("/work/outside", "hard");
+		put("secret-mode", "x");
+		chmod("secret-mode", 0);
+		truncate("a.txt", 1 << 20);
+	}
+	if (strcmp(argv[2], "daemon") == 0)
+		keep_changing();
+	if (strcmp(argv[2], "sleep") == 0)
+		pause();
+	if (strcmp(argv[2], "link") == 0 && rename("/work/results", "/work/x") == 0)
+		symlink("/work/x", "/work/results");
+	if (strcmp(argv[2], "file") == 0 && rename("/work/results", "/work/x") == 0)
+		put("/work/results", "x");
+	if (strcmp(argv[2], "gone") == 0)
+		rename("/work/results", "/work/x");
+	if (strcmp(argv[2], "replaced") == 0 && rename("/work/results", "/work/x") == 0)
+		rename("/work/x/sub", "/work/results");
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(char **argv);
@@ -713,6 +767,7 @@ static const struct {
 	{ "sparse-map", do_sparse_map },
 	{ "exec-loop", do_exec_loop },
 	{ "thread-exec", do_thread_exec },
+	{ "results", do_results },
 };
 
 int main(int argc, char **argv)

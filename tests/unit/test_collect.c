@@ -410,7 +410,7 @@ START_TEST(modes)
 	ck_assert_uint_eq(report.file_count, 1);
 	ck_assert_skipped(report, 0, "d", COLLECT_UNREADABLE);
 	ck_assert_skipped(report, 1, "f", COLLECT_UNREADABLE);
-	(void)seteuid(getuid());
+	ck_assert_int_eq(seteuid(getuid()), 0);
 }
 END_TEST
 

@@ -39,7 +39,7 @@ void build_empty(struct slot *slot, int control)
 	slot->host_proc = slot->host_mounts = slot->memfd_sysctl = -1;
 	slot->cgroup = CGROUP_NONE;
 	slot->lifeline[0] = slot->lifeline[1] = -1;
-	slot->init_pidfd = slot->userns = slot->ruleset = -1;
+	slot->init_pidfd = slot->userns = slot->ruleset = slot->results_fd = -1;
 	slot->job[0] = slot->job[1] = slot->note[0] = slot->note[1] = -1;
 	slot->in = slot->out = slot->error = no_copy;
 	slot->result.exit_code = -1;
@@ -445,6 +445,7 @@ void build_undo(struct slot *slot)
 	fd_close(&slot->init_pidfd);
 	fd_close(&slot->userns);
 	fd_close(&slot->ruleset);
+	fd_close(&slot->results_fd);
 	(void)setns(slot->host_mounts, CLONE_NEWNS); /* frees the sandbox's mounts */
 	(void)cgroup_remove(&slot->cgroup);
 }

@@ -28,6 +28,10 @@ int build_check(struct slot *slot, struct err *err) MUST_CHECK;
 /* Leave the sandbox's namespaces (which frees its mounts), remove cgroups, close everything. */
 void build_undo(struct slot *slot);
 
+/* SANDBOX_RESULTS: made before the program starts; opened (or -1) when all is dead. */
+int build_results(struct slot *slot, struct err *err) MUST_CHECK;
+void build_open_results(struct slot *slot);
+
 int build_processors(void);
 
 #endif

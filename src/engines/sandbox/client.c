@@ -158,18 +158,23 @@ int sandbox_receive(int control, int flags, struct sandbox_event *ret_event, str
 	ssize_t size;
 	TRY(fd_receive(control, &event, sizeof(event), flags & SANDBOX_DONT_WAIT ? MSG_DONTWAIT : 0,
 		&size, fds, &fd_count, err));
-	for (size_t i = 0; i < fd_count; i++)
+	auto_close results = fd_count == 1 ? fds[0] : -1;
+	for (size_t i = 0; i < fd_count && fd_count > 1; i++)
 		fd_close(&fds[i]);
-	if (fd_count)
+	if (fd_count > 1)
 		return err_set(err, E_INTEGRITY, "sandbox message: unexpected descriptors");
 	if (size < 0) {
-		ret_event->kind = SANDBOX_EVENT_NONE;
+		*ret_event = (struct sandbox_event){ .kind = SANDBOX_EVENT_NONE, .results_fd = -1 };
 		return 0;
 	}
 	if (size == 0)
 		return err_set(err, E_UNAVAILABLE,
 			"the sandbox supervisor died; its sandbox died with it");
-	TRY(wire_decode_event(view_of(&event, (size_t)size), ret_event, err));
+	TRY(wire_decode_event(view_of(&event, (size_t)size), &event, err));
+	if (results >= 0 && event.kind != SANDBOX_EVENT_DONE)
+		return err_set(err, E_INTEGRITY, "sandbox message: unexpected descriptors");
+	*ret_event = event;
+	ret_event->results_fd = take_fd(&results);
 	if (ret_event->kind == SANDBOX_EVENT_GONE) {
 		if (ret_event->ppid == (uint32_t)getpid())
 			wait_for((pid_t)ret_event->pid);
@@ -185,9 +190,11 @@ void sandbox_close(int *control)
 	if (*control < 0)
 		return;
 	(void)shutdown(*control, SHUT_WR); /* as good as closing: the supervisor ends its run */
-	while (event.kind != SANDBOX_EVENT_GONE)
+	while (event.kind != SANDBOX_EVENT_GONE) {
 		if (sandbox_receive(*control, 0, &event, &ignored) < 0)
 			break;
+		fd_close(&event.results_fd);
+	}
 	fd_close(control);
 }
 

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "kit/base/buf.h"
+#include "kit/base/fd.h"
 #include "kit/base/time.h"
 
 enum { SEND_WAIT_MS = 1000, QUEUE_BYTES_MAX = 32 * 1024 };
@@ -29,10 +30,24 @@ static bool is_trace_event(enum sandbox_event_kind kind)
 }
 
 /* One packet; waits up to SEND_WAIT_MS for room. */
-static bool send_packet(const struct slot *slot, const void *packet, size_t size)
+static bool send_packet(
+	const struct slot *slot, enum sandbox_event_kind kind, const void *packet, size_t size)
 {
+	union {
+		struct cmsghdr head;
+		uint8_t bytes[CMSG_SPACE(sizeof(int))];
+	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)),
+			      .cmsg_level = SOL_SOCKET,
+			      .cmsg_type = SCM_RIGHTS } };
+	struct iovec vector = { (void *)(uintptr_t)packet, size };
+	struct msghdr message = { .msg_iov = &vector, .msg_iovlen = 1 };
+	if (kind == SANDBOX_EVENT_DONE && slot->results_fd >= 0) {
+		memcpy(CMSG_DATA(&control.head), &slot->results_fd, sizeof(int));
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control.bytes);
+	}
 	for (int i = 0; i < 2 && slot->control >= 0; i++) {
-		if (send(slot->control, packet, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		if (sendmsg(slot->control, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 			return true;
 		if (errno != EAGAIN && errno != ENOBUFS)
 			return false;
@@ -50,7 +65,7 @@ void events_flush(struct slot *slot)
 		struct view packet = reader_take(&reader, size);
 		enum sandbox_event_kind kind;
 		memcpy(&kind, packet.data, sizeof(kind)); /* its first member */
-		bool is_sent = send_packet(slot, packet.data, packet.size);
+		bool is_sent = send_packet(slot, kind, packet.data, packet.size);
 		slot->result.trace_events += is_trace_event(kind) && is_sent;
 		slot->result.trace_lost += is_trace_event(kind) && !is_sent;
 	}
@@ -93,5 +108,6 @@ void slot_send(struct slot *slot, struct sandbox_event *event)
 		return;
 	}
 	slot->result.trace_events += is_trace;
+	event->results_fd = event->kind == SANDBOX_EVENT_DONE ? take_fd(&slot->results_fd) : -1;
 	slot->sink(slot->sink_context, event);
 }

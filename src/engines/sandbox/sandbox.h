@@ -136,7 +136,10 @@ struct sandbox_plan {
 	uint32_t may_lack;         /* layers a run may go without; normally SANDBOX_LAYERS_BELTS */
 	uint32_t stat_interval_ms; /* 0: no STAT events */
 	bool allow_exec_in_work;   /* false: only files of the image can be executed */
+	bool wants_results;        /* make SANDBOX_RESULTS for the program; DONE brings it */
 };
+
+#define SANDBOX_RESULTS "/work/results"
 
 /* Descriptors of a run, all borrowed (the caller closes its own); -1 means none. */
 struct sandbox_files {
@@ -207,6 +210,10 @@ enum sandbox_event_kind {
 /*
  * pid and ppid count the processes of the run from 1 in order of birth (0: none): they are the
  * same in every run of a deterministic program, and name no pid of the host.
+ *
+ * results_fd is the directory SANDBOX_RESULTS, opened when every process of the run was dead; the
+ * receiver owns it, and what stands in it stays stored until it is closed. -1 also when the program
+ * left no directory there. Everything below it is hostile: read it with collect_tree (collect.h).
  */
 struct sandbox_event {
 	enum sandbox_event_kind kind;
@@ -214,6 +221,7 @@ struct sandbox_event {
 	uint32_t pid;
 	uint32_t ppid;
 	int exit_code;               /* EXIT: code, or 128 + signal */
+	int results_fd;              /* DONE, if the plan wants_results: below; else -1 */
 	uint8_t argv_sha256[32];     /* EXEC: over the NUL-terminated arguments, as the kernel holds
 					them */
 	char path[SANDBOX_PATH_MAX]; /* EXEC: the file, inside the sandbox */
@@ -256,12 +264,14 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
  * the reason) tells when. Once per control descriptor, before sandbox_start.
  *
  * plan    its limits, host name, trace, may_lack and allow_exec_in_work bind the later plan, which
- *         may differ in argv, env, cwd, stat interval, and in wall, cpu, output and file limits
+ *         may differ in argv, env, cwd, stat interval, results, and in wall, cpu, output and
+ *         file limits
  * files   root_fd and mask_fd; the others come later
- * tier    SANDBOX_TIER_HOT: argv is not used (give any). SANDBOX_TIER_PARKED: argv is an
- * interpreter with a trusted bootstrap that runs now, warms up, writes one byte to descriptor 65,
- * then reads its job from descriptor 64 to the end: NUL-terminated strings cwd, the
- *         number of arguments, argv..., env.... When done it writes its exit code as one byte to descriptor 65.
+ * tier    SANDBOX_TIER_HOT: argv is not used (give any).
+ *         SANDBOX_TIER_PARKED: argv is an interpreter with a trusted bootstrap that runs now,
+ *         warms up, writes one byte to descriptor 65, then reads its job from descriptor 64 to the
+ *         end: NUL-terminated strings cwd, the number of arguments, argv..., env.... When done it
+ *         writes its exit code as one byte to descriptor 65.
  *
  * Errors as sandbox_start. A prepared sandbox serves one run and is gone.
  */

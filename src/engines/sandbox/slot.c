@@ -308,6 +308,7 @@ static void report_done(struct loop *loop)
 	drain(slot, &slot->error, "stderr");
 	read_statistics(loop, slot->parsed.plan.stat_interval_ms != 0, &result->statistics);
 	fill_from_usage(loop, &result->statistics);
+	build_open_results(slot);
 	events_flush(slot); /* the counts of the trace are known then */
 	result->tier = slot->config.tier;
 	result->backend = slot->cgroup.backend;
@@ -321,7 +322,8 @@ static void report_done(struct loop *loop)
 
 /*
  * Everything dead first, unless nothing but PID 1 is left, or a parked program that has told its
- * exit code and has no company: then the result need not wait for the dying.
+ * exit code and has no company: then the result need not wait for the dying. Results are opened
+ * when nobody is left who could change them.
  */
 static void finish(struct loop *loop)
 {
@@ -332,11 +334,12 @@ static void finish(struct loop *loop)
 		kill_all(slot);
 		tracer_tell_exit(&loop->tracer, slot->result.exit_code);
 	}
-	if (is_alone || is_told)
+	bool is_early = (is_alone || is_told) && !slot->parsed.plan.wants_results;
+	if (is_early)
 		report_done(loop);
 	kill_all(slot);
 	reap(loop, true);
-	if (!is_alone && !is_told)
+	if (!is_early)
 		report_done(loop);
 	tracer_done(&loop->tracer);
 }
@@ -437,6 +440,7 @@ static int start_run(struct loop *loop, struct err *err)
 				      ? UINT64_MAX
 				      : limits->cpu_ms * USEC_PER_MS / (uint64_t)build_processors();
 	loop->next_stat_usec = (uint64_t)slot->parsed.plan.stat_interval_ms * USEC_PER_MS;
+	TRY(build_results(slot, err));
 	if (slot->config.is_parked)
 		TRY(send_job(slot, err));
 	else

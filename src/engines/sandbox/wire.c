@@ -35,6 +35,7 @@ int wire_encode_plan(enum wire_kind kind, enum sandbox_tier tier, const struct s
 		.may_lack = plan->may_lack,
 		.stat_interval_ms = plan->stat_interval_ms,
 		.allow_exec_in_work = plan->allow_exec_in_work,
+		.wants_results = plan->wants_results,
 		.file_mask = file_mask,
 		.argc = (uint32_t)count_strings(plan->argv),
 		.envc = (uint32_t)count_strings(plan->env),
@@ -93,8 +94,8 @@ static int check_head(const struct wire_plan *head, size_t text_size, struct err
 		head->argc + head->envc > SANDBOX_STRINGS_MAX)
 		return broken(err, "too many strings");
 	if (head->trace >= SANDBOX_TRACE_COUNT || head->tier >= SANDBOX_TIER_COUNT ||
-		head->allow_exec_in_work > 1 || (head->may_lack & ~SANDBOX_LAYERS_ALL) ||
-		(head->file_mask >> WIRE_FILES))
+		head->allow_exec_in_work > 1 || head->wants_results > 1 ||
+		(head->may_lack & ~SANDBOX_LAYERS_ALL) || (head->file_mask >> WIRE_FILES))
 		return broken(err, "a member out of range");
 	return 0;
 }
@@ -124,6 +125,7 @@ int wire_decode_plan(struct view message, struct wire_parsed *ret_parsed, struct
 		.may_lack = head.may_lack,
 		.stat_interval_ms = head.stat_interval_ms,
 		.allow_exec_in_work = head.allow_exec_in_work,
+		.wants_results = head.wants_results,
 	};
 	ret_parsed->tier = (enum sandbox_tier)head.tier;
 	ret_parsed->file_mask = head.file_mask;
@@ -149,6 +151,7 @@ int wire_decode_event(struct view message, struct sandbox_event *ret_event, stru
 	memcpy(&event, message.data, message.size);
 	if (event.kind >= SANDBOX_EVENT_NONE)
 		return broken(err, "an unknown event");
+	event.results_fd = -1; /* a number of the sender's; the receiver's comes apart */
 	event.path[sizeof(event.path) - 1] = 0;
 	event.result.text[sizeof(event.result.text) - 1] = 0;
 	if (message.size != wire_event_size(&event))

@@ -4,7 +4,8 @@
  * yet every size, count and index is checked, because a mistake here must not become a hole.
  *
  *	caller to supervisor: PLAN (+ descriptors), CANCEL
- *	supervisor to caller: one struct sandbox_event, cut after its last used member
+ *	supervisor to caller: one struct sandbox_event, cut after its last used member; with DONE
+ *	                      one descriptor when there are results
  */
 #ifndef ENGINES_SANDBOX_WIRE_H
 #define ENGINES_SANDBOX_WIRE_H
@@ -32,6 +33,7 @@ struct wire_plan {
 	uint32_t may_lack;
 	uint32_t stat_interval_ms;
 	uint32_t allow_exec_in_work; /* 0 or 1 */
+	uint32_t wants_results;      /* 0 or 1 */
 	uint32_t file_mask;          /* bit i: member i of sandbox_files comes along, in order */
 	uint32_t argc;
 	uint32_t envc;
