@@ -3,7 +3,7 @@
  * every provider; the caller never learns more than the provider's name.
  *
  * Only tee-agent calls this. A workload never chooses raw report data: whoever could would have an
- * evidence factory (docs/attestation.md).
+ * evidence factory (docs/reference/attestation.md).
  */
 #ifndef ENGINES_EVIDENCE_EVIDENCE_H
 #define ENGINES_EVIDENCE_EVIDENCE_H

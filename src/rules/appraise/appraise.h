@@ -4,7 +4,7 @@
  * An appraisal is a pure, total function of (evidence, collateral, anchors, policy, as_of). It
  * never fails: whatever is wrong becomes a reason in the result, and one reason is enough to
  * refuse. It fails closed: collateral that is missing is a reason, unless the policy makes it
- * optional; then it is listed in `unchecked`, never silent. Codes are those of docs/reasons.md.
+ * optional; then it is listed in `unchecked`, never silent. Codes are those of docs/reference/reasons.md.
  * Views in the result borrow from the evidence and the collateral.
  *
  * Call:  struct appraise_result result;

@@ -1,7 +1,7 @@
 /*
  * Appraisal of Azure confidential VMs: an HCL report (hardware report made at boot, with runtime
  * claims that hold the vTPM's attestation key) and a vTPM quote by that key, which alone is fresh.
- * Layout in docs/attestation.md, confirmed on eight real pieces of evidence.
+ * Layout in docs/reference/attestation.md, confirmed on eight real pieces of evidence.
  */
 #ifndef RULES_APPRAISE_AZURE_H
 #define RULES_APPRAISE_AZURE_H

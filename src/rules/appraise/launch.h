@@ -7,7 +7,7 @@
  * Every function returns NULL and writes its digest, or returns a code (launch.*, igvm.*, pe.*).
  * Sources: SEV-SNP firmware ABI (LAUNCH_UPDATE, page_info), AMD APM 2 (VMSA), OVMF metadata, TDVF
  * design guide, IGVM specification, Microsoft's Authenticode document; the facts that no document
- * gives are in docs/attestation.md.
+ * gives are in docs/reference/attestation.md.
  */
 #ifndef RULES_APPRAISE_LAUNCH_H
 #define RULES_APPRAISE_LAUNCH_H

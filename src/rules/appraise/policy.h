@@ -1,7 +1,7 @@
 /*
  * Appraisal policies as documents: strict JSON, hashed. Everything that weakens or sharpens an
  * appraisal stands in the document, so its hash in a result says under which rules it was reached.
- * Members are those of struct appraise_policy; docs/attestation.md lists them.
+ * Members are those of struct appraise_policy; docs/reference/attestation.md lists them.
  */
 #ifndef RULES_APPRAISE_POLICY_H
 #define RULES_APPRAISE_POLICY_H
