@@ -82,7 +82,7 @@ say "5. The certificate verified offline, with the service's key and this platfo
 code=0
 $cupel verify "$work/pii.certificate.json" --result "$work/pii.out" --state-dir "$work/state" \
 	>"$work/verdict" 2>/dev/null || code=$?
-grep -E " result |verdict" "$work/verdict" | indent
+grep -E "^ +[a-z-]+ +result |verdict" "$work/verdict" | indent
 [ "$code" -eq 3 ] || { echo "demo: expected exit code 3 (simulated), got $code" >&2; exit 1; }
 echo "  exit code 3: intact, on a simulated platform (0 would mean real hardware)"
 

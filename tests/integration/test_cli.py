@@ -288,6 +288,18 @@ def test_run_usage(state, tmp_path, args, message):
     assert process.returncode == 2 and message in process.stderr.decode(), process.stderr
 
 
+def read_terminal(master):
+    seen = b""
+    while select.select([master], [], [], 20)[0]:
+        try:
+            piece = os.read(master, 4096)
+        except OSError:  # the other side closed
+            break
+        seen += piece
+    os.close(master)
+    return seen
+
+
 @needs_image
 def test_run_shows_progress_on_a_terminal_only(state, tmp_path):
     (tmp_path / "s.py").write_text("import time; time.sleep(2.2)")
@@ -295,18 +307,7 @@ def test_run_shows_progress_on_a_terminal_only(state, tmp_path):
     process = subprocess.Popen([CUPEL, "run", "--state-dir", state, "s.py"], cwd=tmp_path,
                                env=CLEAN, stderr=slave, stdout=subprocess.DEVNULL)
     os.close(slave)
-    seen = b""
-    while True:
-        try:
-            if not select.select([master], [], [], 20)[0]:
-                break
-            piece = os.read(master, 4096)
-        except OSError:
-            break
-        if not piece:
-            break
-        seen += piece
-    os.close(master)
+    seen = read_terminal(master)
     assert process.wait() == 0
     assert b"running: " in seen and seen.rstrip().endswith(b"s.py.certificate.json")
     process = run(state, "s.py", cwd=tmp_path)
@@ -646,6 +647,43 @@ def test_execute_finds_the_service(flags, url, tmp_path):
             assert process.stdout == b"3\n", process.stderr
     finally:
         service.close()
+
+
+@needs_image
+def test_execute_over_the_limits(tmp_path):
+    """A refusal that comes while the body is still being sent arrives all the same."""
+    service = svc.Service("--dataset-max-mb", "1", "--json-max-mb", "1")
+    try:
+        with open(tmp_path / "big", "wb") as file:
+            file.truncate(60 << 20)
+        request = json.dumps(svc.script("print(1)")).encode()
+        for _ in range(3):
+            process = client(service, "execute", "-", "--data", f"x={tmp_path}/big", stdin=request)
+            assert process.returncode == 1 and b"413" in process.stderr, process.stderr
+        with open(tmp_path / "big", "wb") as file:
+            file.truncate((1 << 20) + 1)
+        process = client(service, "execute", "-", "--data", f"x={tmp_path}/big", stdin=request)
+        assert process.returncode == 1 and b"413" in process.stderr
+        assert b"certificate cert_" in process.stderr  # understood, so the refusal is certified
+        huge = json.dumps(svc.script("print(1) #" + "x" * (2 << 20))).encode()
+        process = client(service, "execute", "-", stdin=huge)
+        assert process.returncode == 1 and b"413" in process.stderr
+        assert client(service, "execute", "-", stdin=request).stdout == b"1\n"
+    finally:
+        service.close()
+
+
+@needs_image
+def test_execute_shows_progress_on_a_terminal(served):
+    request = json.dumps(svc.script("import time; time.sleep(2)")).encode()
+    master, slave = pty.openpty()
+    process = subprocess.Popen([CUPEL, "execute", "-", "--state-dir", served.state], env=CLEAN,
+                               stdin=subprocess.PIPE, stderr=slave, stdout=subprocess.DEVNULL)
+    os.close(slave)
+    process.stdin.write(request)
+    process.stdin.close()
+    seen = read_terminal(master)
+    assert process.wait() == 0 and b"running: 1 s" in seen and b"verdict SIMULATED" in seen
 
 
 @needs_image
