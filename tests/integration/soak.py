@@ -11,7 +11,6 @@ import time
 
 import service as svc
 
-OURS = {"cced", "cced-keys", "tee-sim", "tee-agent", "tee-fetch", "cupel-sandbox"}
 
 
 def family(service):
@@ -127,6 +126,7 @@ class Load(threading.Thread):
             i += 1
             if status == 202:
                 self.accepted.append(json.loads(body)["job_id"])
+                time.sleep(0.05)
             else:
                 self.refused += 1
                 time.sleep(0.1)
@@ -149,7 +149,7 @@ def storm(service, kills, seed, pause=0.4):
     for _ in range(kills):
         time.sleep(choice.uniform(0.5, 1.5) * pause)
         rows = family(service)
-        name = choice.choice(sorted(set(rows.values())))
+        name = choice.choice(sorted(set(rows.values()) - {"?"}))
         pid = choice.choice([p for p, n in rows.items() if n == name])
         victims[name] += 1
         try:

@@ -21,7 +21,7 @@
 #include "kit/proc/lockdown.h"
 #include "programs/cced/cced.h"
 
-enum { SWEEP_MS = 10000 };
+enum { SWEEP_MS = 10000, LOCK_TRIES = 50, LOCK_PAUSE_USEC = 20000 };
 
 /* One cced per state directory; the lock goes with the process. */
 static int lock_state(const char *state_dir, struct err *err)
@@ -30,10 +30,15 @@ static int lock_state(const char *state_dir, struct err *err)
 	auto_close fd = -1;
 	TRY(str_format(path, sizeof(path), err, "%s/cced.lock", state_dir));
 	TRY(fd_open(path, O_RDWR | O_CREAT, 0600, &fd, err));
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return err_set(err, E_CONFLICT, "another cced already serves %s", state_dir);
-	(void)take_fd(&fd); /* held until the end */
-	return 0;
+	/* A child that one killed a moment ago was just starting holds it until its exec. */
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+			(void)take_fd(&fd); /* held until the end */
+			return 0;
+		}
+		(void)usleep(LOCK_PAUSE_USEC);
+	}
+	return err_set(err, E_CONFLICT, "another cced already serves %s", state_dir);
 }
 
 static int open_store(struct cced *cced, struct err *err)
