@@ -488,7 +488,7 @@ def test_verify_without_anything_to_trust(certified, tmp_path):
     assert checks["measurement"] == "not-checked"
     assert code == 1 and checks["quote"] == "fail" and checks["issuer"] == "not-checked"
     process = cupel("verify", certified / "s.py.certificate.json", "--state-dir", tmp_path)
-    assert b"Intel's root only" in process.stderr
+    assert b"Intel's root only" in process.stderr and b"as --anchor" in process.stderr
 
 
 @needs_image
@@ -795,6 +795,13 @@ def test_doctor_finds_missing_things(tmp_path):
     body = json.loads(process.stdout)
     missing = {row["name"] for row in body["rows"] if row["required"] and not row["enforced"]}
     assert {"cced", "tee-agent", "base"} <= missing and body["ready"] is False
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_doctor_without_root():
+    process = subprocess.run([CUPEL, "doctor"], capture_output=True, user=65534, group=65534,
+                             extra_groups=[], env=CLEAN)
+    assert process.returncode == 1 and b"run it again as root" in process.stdout
 
 
 @needs_image

@@ -159,17 +159,23 @@ static void look_at_memory(struct doctor *doctor)
 		"sysctl kernel.yama.ptrace_scope=1 (not 3: the exec tracer needs ptrace)");
 }
 
+/* Mechanisms are enforced; programs and files are just there. */
+static const char *state_of(const struct json *row)
+{
+	const char *area = json_as_string(json_get(row, "area"));
+	bool is_mechanism = str_equal(area, "sandbox") || str_equal(area, "memory");
+	if (json_as_boolean(json_get(row, "enforced")))
+		return is_mechanism ? "enforced" : "ok";
+	return json_as_boolean(json_get(row, "required")) ? "MISSING" : "not enforced";
+}
+
 static void show_row(const struct json *row)
 {
-	bool is_there = json_as_boolean(json_get(row, "enforced"));
-	bool is_required = json_as_boolean(json_get(row, "required"));
-	printf("  %-12s  %-17s  %s\n",
-		is_there      ? "enforced"
-		: is_required ? "MISSING"
-			      : "not enforced",
-		json_as_string(json_get(row, "name")), json_as_string(json_get(row, "detail")));
-	if (!is_there)
-		printf("  %-12s  %-17s  -> %s\n", "", "", json_as_string(json_get(row, "advice")));
+	const char *advice = json_as_string(json_get(row, "advice"));
+	printf("  %-12s  %-17s  %s\n", state_of(row), json_as_string(json_get(row, "name")),
+		json_as_string(json_get(row, "detail")));
+	if (advice)
+		printf("  %-12s  %-17s  -> %s\n", "", "", advice);
 }
 
 static void show(const struct doctor *doctor)
@@ -189,6 +195,8 @@ static void show(const struct doctor *doctor)
 	printf("%zu enforced, %zu not; %s\n", doctor->enforced, doctor->lacking,
 		doctor->missing ? "jobs cannot run here until what is MISSING is there"
 				: "everything required is there");
+	if (geteuid() != 0)
+		printf("most rows only say that you are not root: run it again as root\n");
 	printf("platform: simulated (no TEE driver yet): evidence proves nothing about hardware\n");
 }
 

@@ -140,6 +140,10 @@ static int show(struct cupel *cupel, const struct trust *trust,
 		return show_json(body, err);
 	for (size_t i = 0; i < json_size(trust->notes); i++)
 		(void)fprintf(stderr, "%s\n", json_as_string(json_at(trust->notes, i)));
+	if (strstr(verification->checks[CERT_CHECK_QUOTE].detail, "untrusted_root"))
+		(void)fprintf(stderr, "the quote ends in a root that is none of the anchors; if a "
+				      "simulated platform made it, give that machine's "
+				      "STATE-DIR/tee-sim/root.der as --anchor\n");
 	printf("certificate %s\n", verification->id[0] ? verification->id : "(none in this file)");
 	show_checks(body, false);
 	return 0;
