@@ -56,6 +56,19 @@ static inline struct view case_hex(struct vector_case *c, const struct json *tex
 	return view_of(bytes, digits.size / 2);
 }
 
+/* One value or an array of them, hexadecimal or text, into a list. */
+static inline void case_list(
+	struct vector_case *c, const struct json *value, bool is_text, struct appraise_list *list)
+{
+	bool is_array = value && json_kind(value) == JSON_KIND_ARRAY;
+	for (size_t i = 0; value && i < (is_array ? json_size(value) : 1); i++) {
+		const struct json *item = is_array ? json_at(value, i) : value;
+		struct view bytes = is_text ? json_as_view(item) : case_hex(c, item);
+		if (bytes.size > 0)
+			list->items[list->count++] = bytes;
+	}
+}
+
 static inline uint64_t case_as_of(const struct vector_case *c)
 {
 	uint64_t as_of_ms;

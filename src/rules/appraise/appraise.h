@@ -4,8 +4,8 @@
  * An appraisal is a pure, total function of (evidence, collateral, anchors, policy, as_of). It
  * never fails: whatever is wrong becomes a reason in the result, and one reason is enough to
  * refuse. It fails closed: collateral that is missing is a reason, unless the policy makes it
- * optional; then it is listed in `unchecked`, never silent. Codes are those of docs/reference/reasons.md.
- * Views in the result borrow from the evidence and the collateral.
+ * optional; then it is listed in `unchecked`, never silent. Codes are those of
+ * docs/reference/reasons.md. Views in the result borrow from the evidence and the collateral.
  *
  * Call:  struct appraise_result result;
  *        appraise_tdx(&input, &result);          (tdx.h; snp.h, tpm.h, azure.h alike)
@@ -118,7 +118,8 @@ struct appraise_policy {
 
 	struct {
 		struct view nonce;       /* the verifier's own; extraData must be exactly it */
-		bool is_nonce_size_free; /* else at least APPRAISE_NONCE_MIN bytes */
+		bool is_nonce_size_free; /* else at least nonce_size_min bytes */
+		uint32_t nonce_size_min; /* 0: APPRAISE_NONCE_MIN */
 		enum appraise_bank bank;
 		uint32_t required_pcrs; /* bits */
 		bool is_event_log_required;

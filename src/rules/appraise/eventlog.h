@@ -1,7 +1,8 @@
 /*
  * TCG event logs: the crypto-agile format of TPM 2.0 and of CCEL, and the SHA-1 format of TPM 1.2.
  * Reading and replaying; a log proves nothing by itself, its replayed registers must equal quoted
- * ones. Source: TCG PC Client Platform Firmware Profile, section 10; facts in docs/reference/attestation.md.
+ * ones. Source: TCG PC Client Platform Firmware Profile, section 10; facts in
+ * docs/reference/attestation.md.
  *
  * EV_IPL data (boot loader texts) is not covered by any digest and never used.
  */

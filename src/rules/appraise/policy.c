@@ -82,6 +82,7 @@ static const struct row {
 	{ "snp", "chips", KIND_HEX_LIST, AT(snp.chips), REPORT_DATA },
 	{ "tpm", "nonce", KIND_HEX, AT(tpm.nonce), 0 },
 	{ "tpm", "nonce_size_free", KIND_FLAG, AT(tpm.is_nonce_size_free), 0 },
+	{ "tpm", "nonce_size_min", KIND_NUMBER_32, AT(tpm.nonce_size_min), 0 },
 	{ "tpm", "bank", KIND_BANK, AT(tpm.bank), 0 },
 	{ "tpm", "required_pcrs", KIND_BITS, AT(tpm.required_pcrs), 24 },
 	{ "tpm", "event_log_required", KIND_FLAG, AT(tpm.is_event_log_required), 0 },

@@ -59,8 +59,9 @@ static void check_signature(struct quote_check *q)
 static void check_freshness(struct quote_check *q)
 {
 	const struct appraise_policy *policy = q->input->policy;
-	bool is_long_enough = policy->tpm.is_nonce_size_free ||
-			      policy->tpm.nonce.size >= APPRAISE_NONCE_MIN;
+	size_t size_min = policy->tpm.nonce_size_min ? policy->tpm.nonce_size_min
+						     : (size_t)APPRAISE_NONCE_MIN;
+	bool is_long_enough = policy->tpm.is_nonce_size_free || policy->tpm.nonce.size >= size_min;
 	if (!is_long_enough || !crypto_equal(q->attest.extra_data, policy->tpm.nonce))
 		appraise_fault(q->result, "tpm.nonce");
 	if ((policy->tpm.is_safe_clock_required && !q->attest.is_clock_safe) ||
