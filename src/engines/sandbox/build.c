@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -368,6 +370,27 @@ static void note_enforced(struct slot *slot)
 				  SANDBOX_LAYER_BIT(SANDBOX_LAYER_CPU_LIMIT);
 }
 
+/*
+ * From now on bytes and processes of a stranger are handled: keep what that needs. SYS_ADMIN and
+ * SYS_CHROOT are for late mounts and for leaving the mount namespace.
+ */
+static int shed_rights(struct err *err)
+{
+	static const int kept[] = { CAP_KILL, CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_SYS_CHROOT,
+		CAP_SYS_NICE };
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct now[2] = {};
+	struct __user_cap_data_struct sets[2] = {};
+	if (syscall(SYS_capget, &head, now) < 0)
+		return err_sys(err, E_UNAVAILABLE, "capget");
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		sets[0].effective |= now[0].permitted & (1u << kept[i]);
+	sets[0].permitted = sets[0].effective;
+	if (syscall(SYS_capset, &head, sets) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_sys(err, E_UNAVAILABLE, "giving up rights of the supervisor");
+	return 0;
+}
+
 int build_sandbox(struct slot *slot, struct err *err)
 {
 	TRY(start_init(slot, err));
@@ -389,7 +412,7 @@ int build_sandbox(struct slot *slot, struct err *err)
 	}
 	TRY(start_payload(slot, err));
 	note_enforced(slot);
-	return 0;
+	return shed_rights(err);
 }
 
 int build_check(struct slot *slot, struct err *err)

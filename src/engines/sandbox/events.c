@@ -3,7 +3,8 @@
  * machine with few processors that costs a short run more than anything else here. What ends or
  * answers something goes at once, with all that waited before it, in order.
  *
- * A caller that takes nothing for a second loses events; lost ones of the trace are counted.
+ * A caller that takes nothing for a second loses events; lost ones of the trace are counted. It is
+ * not waited for again until it has taken one.
  */
 #include "engines/sandbox/events.h"
 
@@ -17,7 +18,7 @@
 #include "kit/base/fd.h"
 #include "kit/base/time.h"
 
-enum { SEND_WAIT_MS = 1000, QUEUE_BYTES_MAX = 32 * 1024 };
+enum { TRACE_WAIT_MS = 1000, RESULT_WAIT_MS = 10000, QUEUE_BYTES_MAX = 32 * 1024 };
 
 uint64_t slot_usec(const struct slot *slot)
 {
@@ -29,9 +30,8 @@ static bool is_trace_event(enum sandbox_event_kind kind)
 	return kind == SANDBOX_EVENT_EXEC || kind == SANDBOX_EVENT_EXIT;
 }
 
-/* One packet; waits up to SEND_WAIT_MS for room. */
-static bool send_packet(
-	const struct slot *slot, enum sandbox_event_kind kind, const void *packet, size_t size)
+/* DONE also carries the program's results, when there are any. */
+static bool try_send(const struct slot *slot, enum sandbox_event_kind kind, struct view packet)
 {
 	union {
 		struct cmsghdr head;
@@ -39,22 +39,31 @@ static bool send_packet(
 	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)),
 			      .cmsg_level = SOL_SOCKET,
 			      .cmsg_type = SCM_RIGHTS } };
-	struct iovec vector = { (void *)(uintptr_t)packet, size };
+	struct iovec vector = { (void *)(uintptr_t)packet.data, packet.size };
 	struct msghdr message = { .msg_iov = &vector, .msg_iovlen = 1 };
 	if (kind == SANDBOX_EVENT_DONE && slot->results_fd >= 0) {
 		memcpy(CMSG_DATA(&control.head), &slot->results_fd, sizeof(int));
 		message.msg_control = &control;
 		message.msg_controllen = sizeof(control.bytes);
 	}
-	for (int i = 0; i < 2 && slot->control >= 0; i++) {
-		if (sendmsg(slot->control, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-			return true;
-		if (errno != EAGAIN && errno != ENOBUFS)
-			return false;
+	return sendmsg(slot->control, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+/* One packet; waits for room, but not again for a caller that let us wait in vain. */
+static bool send_packet(struct slot *slot, enum sandbox_event_kind kind, struct view packet)
+{
+	bool is_trace = is_trace_event(kind);
+	if (slot->control < 0)
+		return false;
+	bool is_sent = try_send(slot, kind, packet);
+	bool is_full = !is_sent && (errno == EAGAIN || errno == ENOBUFS);
+	if (is_full && !(is_trace && slot->is_deaf)) {
 		struct pollfd ready = { .fd = slot->control, .events = POLLOUT };
-		(void)poll(&ready, 1, SEND_WAIT_MS);
+		(void)poll(&ready, 1, is_trace ? TRACE_WAIT_MS : RESULT_WAIT_MS);
+		is_sent = try_send(slot, kind, packet);
 	}
-	return false;
+	slot->is_deaf = !is_sent;
+	return is_sent;
 }
 
 void events_flush(struct slot *slot)
@@ -65,7 +74,7 @@ void events_flush(struct slot *slot)
 		struct view packet = reader_take(&reader, size);
 		enum sandbox_event_kind kind;
 		memcpy(&kind, packet.data, sizeof(kind)); /* its first member */
-		bool is_sent = send_packet(slot, kind, packet.data, packet.size);
+		bool is_sent = send_packet(slot, kind, packet);
 		slot->result.trace_events += is_trace_event(kind) && is_sent;
 		slot->result.trace_lost += is_trace_event(kind) && !is_sent;
 	}

@@ -77,6 +77,8 @@ enum action {
 	ACTION_MEMFD,
 	ACTION_PERSONALITY,
 	ACTION_PRCTL,
+	ACTION_SETRLIMIT,
+	ACTION_PRLIMIT,
 	ACTION_COUNT,
 };
 
@@ -128,6 +130,9 @@ static const struct check checks[ACTION_COUNT] = {
 	[ACTION_MMAP] = { 3, true, ACTION_ENOMEM, ACTION_ALLOW, 1, { 0x40000 /* MAP_HUGETLB */ } },
 	[ACTION_MEMFD] = { 1, true, ACTION_EPERM, ACTION_ALLOW, 1,
 		{ 0x4 | 0x10 /* MFD_HUGETLB MFD_EXEC */ } },
+	/* RLIMIT_CORE stays 1, see payload.c; reading it is refused along with setting it. */
+	[ACTION_SETRLIMIT] = { 0, false, ACTION_EPERM, ACTION_ALLOW, 1, { 4 } },
+	[ACTION_PRLIMIT] = { 1, false, ACTION_EPERM, ACTION_ALLOW, 1, { 4 } },
 	[ACTION_PERSONALITY] = { 0, false, ACTION_ALLOW, ACTION_EPERM, 2, { 0xffffffff, 0 } },
 	[ACTION_PRCTL] = { 0, false, ACTION_ALLOW, ACTION_EPERM, 14,
 		{ PR_SET_NAME, PR_GET_NAME, PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_GET_DUMPABLE,

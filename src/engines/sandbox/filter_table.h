@@ -59,8 +59,8 @@ ALLOW(getpid) ALLOW(gettid) ALLOW(getppid) ALLOW(getuid) ALLOW(geteuid) ALLOW(ge
 ALLOW(getegid) ALLOW(getresuid) ALLOW(getresgid) ALLOW(getgroups) ALLOW(setuid) ALLOW(setgid)
 ALLOW(setreuid) ALLOW(setregid) ALLOW(setresuid) ALLOW(setresgid) ALLOW(setfsuid) ALLOW(setfsgid)
 ALLOW(setpgid) ALLOW(getpgid) ALLOW(getpgrp) ALLOW(setsid) ALLOW(getsid) ALLOW(capget)
-ALLOW(uname) ALLOW(sysinfo) ALLOW(times) ALLOW(getrusage) ALLOW(getrlimit) ALLOW(setrlimit)
-ALLOW(prlimit64) ALLOW(time) ALLOW(gettimeofday) ALLOW(clock_gettime) ALLOW(clock_getres)
+ALLOW(uname) ALLOW(sysinfo) ALLOW(times) ALLOW(getrusage) ALLOW(getrlimit) CHECK(setrlimit, SETRLIMIT)
+CHECK(prlimit64, PRLIMIT) ALLOW(time) ALLOW(gettimeofday) ALLOW(clock_gettime) ALLOW(clock_getres)
 ALLOW(getcpu) ALLOW(getrandom)
 
 /* local sockets */

@@ -62,7 +62,11 @@ static long set_rlimits(const struct slot *slot, const char **ret_step)
 		struct rlimit value;
 	} rows[] = {
 		{ RLIMIT_FSIZE, { limits->file_bytes, limits->file_bytes } },
-		{ RLIMIT_CORE, { 0, 0 } },
+		/*
+		 * 1, not 0: a core_pattern that pipes to a program of the host ignores 0, and the
+		 * payload's memory, data included, would be written to the host's disk.
+		 */
+		{ RLIMIT_CORE, { 1, 1 } },
 		{ RLIMIT_NOFILE, { FILES_MAX, FILES_MAX } },
 		{ RLIMIT_SIGPENDING, { SIGNALS_MAX, SIGNALS_MAX } },
 		{ RLIMIT_MEMLOCK, { LOCKED_BYTES_MAX, LOCKED_BYTES_MAX } },

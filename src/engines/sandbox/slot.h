@@ -110,6 +110,7 @@ struct slot {
 	struct slot_copy error;
 
 	struct buf queue; /* events.c */
+	bool is_deaf;     /* the caller did not take an event in time */
 	uint64_t queue_since_usec;
 	uint32_t trace_seen;
 	uint64_t started_usec;
