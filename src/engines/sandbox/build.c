@@ -372,12 +372,13 @@ static void note_enforced(struct slot *slot)
 
 /*
  * From now on bytes and processes of a stranger are handled: keep what that needs. SYS_ADMIN and
- * SYS_CHROOT are for late mounts and for leaving the mount namespace.
+ * SYS_CHROOT are for late mounts and for leaving the mount namespace, the three on files for the
+ * results directory in the stranger's tmpfs.
  */
 static int shed_rights(struct err *err)
 {
 	static const int kept[] = { CAP_KILL, CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_SYS_CHROOT,
-		CAP_SYS_NICE };
+		CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_SYS_NICE };
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct now[2] = {};
 	struct __user_cap_data_struct sets[2] = {};
