@@ -16,6 +16,7 @@
 #include "kit/base/str.h"
 #include "kit/crypto/dsse.h"
 #include "kit/crypto/rand.h"
+#include "kit/crypto/setup.h"
 #include "kit/crypto/sign.h"
 #include "kit/proc/lockdown.h"
 
@@ -114,6 +115,7 @@ static int run(const char *directory, struct err *err)
 	AUTO(secret_done) struct secret seed = {};
 	auto_sign_key *key = NULL;
 	auto_done(buf) warm = {};
+	crypto_setup();
 	TRY(proc_harden(true, err));
 	TRY(load_seed(directory, &seed, err));
 	TRY(sign_key_from_seed(secret_view(&seed), &key, err));

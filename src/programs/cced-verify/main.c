@@ -13,6 +13,7 @@
 #include "kit/base/fd.h"
 #include "kit/base/str.h"
 #include "kit/base/time.h"
+#include "kit/crypto/setup.h"
 #include "kit/crypto/verify.h"
 #include "kit/proc/lockdown.h"
 #include "rules/appraise/bundle.h"
@@ -146,6 +147,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	json_setup();
+	crypto_setup();
 	if (parse_options(argc, argv, &options, &err) < 0 ||
 		fd_read_all(STDIN_FILENO, BUNDLE_SIZE_MAX, &input, &err) < 0 ||
 		lock_down(&options, &err) < 0 ||

@@ -18,6 +18,7 @@
 #include "kit/base/mem.h"
 #include "kit/base/str.h"
 #include "kit/base/time.h"
+#include "kit/crypto/setup.h"
 #include "kit/proc/lockdown.h"
 #include "programs/cced/cced.h"
 
@@ -240,6 +241,7 @@ int main(int argc, char **argv)
 	bool is_help = false;
 	cced.log = (struct log){ "cced", STDERR_FILENO, LOG_INFO };
 	json_setup();
+	crypto_setup();
 	int status = config_load(argc, argv, &cced.config, &is_help, &err);
 	if (status == 0)
 		status = log_level_parse(cced.config.log_level, &cced.log.level, &err);

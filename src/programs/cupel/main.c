@@ -10,6 +10,7 @@
 #include "engines/image/image.h"
 #include "kit/base/str.h"
 #include "kit/base/time.h"
+#include "kit/crypto/setup.h"
 #include "programs/cupel/cupel.h"
 
 #define RUN_EXITS                                                                        \
@@ -198,6 +199,7 @@ int main(int argc, char **argv)
 		.started_ms = time_monotonic_ms(),
 	};
 	json_setup();
+	crypto_setup();
 	(void)signal(SIGPIPE, SIG_IGN);
 	int status = command->run(&cupel, argc - words, argv + words, &err);
 	show_progress_end(&cupel);

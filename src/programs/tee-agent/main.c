@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "kit/base/str.h"
+#include "kit/crypto/setup.h"
 #include "kit/proc/lockdown.h"
 #include "programs/tee-agent/agent.h"
 
@@ -85,6 +86,7 @@ static int run(int argc, char **argv, const struct log *log, struct err *err)
 	TRY(parse_options(argc, argv, &options, err));
 	TRY(proc_harden(true, err));
 	json_setup();
+	crypto_setup();
 	TRY(image_adopt(IMAGE_FD, options.image_digest, &image, err));
 	TRY(job_prepare(&job, &options, log, image, CONTROL_FD, err));
 	return serve_one(&job, err);
