@@ -73,6 +73,7 @@ def test_limits_are_those_of_the_code(have, name):
     ("max_disk_mb", "DISK_MB_MAX", None), ("max_file_mb", "FILE_MB_MAX", None),
     ("max_processes", "PROCESSES_MAX", None),
     ("max_output_kb", "OUTPUT_KB_MAX", "OUTPUT_KB_DEFAULT"),
+    ("max_results_kb", "RESULTS_KB_MAX", "RESULTS_KB_DEFAULT"),
 ])
 def test_ceilings_are_those_of_the_code(member, name, default):
     row = sandbox("environment")["properties"][member]

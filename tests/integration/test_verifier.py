@@ -118,6 +118,8 @@ class Maker:
             options.append(f"issuer={given['issuer'].hex()}")
         if given.get("result") is not None:
             options.append(f"result={file('result', given['result'])}")
+        if given.get("files") is not None:
+            options.append(f"files={file('files', json.dumps(given['files']).encode())}")
         if given.get("trace"):
             events, seed = given["trace"]
             options += [f"events={file('events', json.dumps(events).encode())}",
@@ -147,8 +149,61 @@ def test_right_certificate(maker, statement):
         trace=(test_golden.TRACE_EVENTS, test_golden.TRACE_SEED))
     assert verdict == "simulated"
     assert {name for name, result in checks.items() if result == "not-checked"} == {
-        "tcb", "measurement", "transparency"}
+        "files", "tcb", "measurement", "transparency"}
     assert "fail" not in checks.values()
+
+
+def with_files(maker, files):
+    """A certificate of a run that left these files."""
+    statement = maker.statement()
+    outcome = statement["predicate"]["outcome"]
+    rows = [{name: file[name] for name in ("path", "bytes", "sha256")} for file in files]
+    outcome["files"] = {"count": len(rows), "bytes": sum(row["bytes"] for row in rows),
+                        "sha256": hashlib.sha256(test_golden.canonical(rows)).hexdigest()}
+    return resign(maker, statement)
+
+
+def resign(maker, statement):
+    predicate = statement["predicate"]
+    inputs_digest = hashlib.sha256(test_golden.canonical(predicate["inputs"])).hexdigest()
+    claim = hashlib.sha256(test_golden.canonical(
+        {"v": 1, "inputsDigest": inputs_digest, "outcome": predicate["outcome"]})).digest()
+    report_data = hashlib.sha512(
+        b"cupel-execution-v1\0" + claim
+        + hashlib.sha256(test_golden.canonical(predicate["run"])).digest()
+        + hashlib.sha256(spki_of(maker.agent)).digest()).digest()
+    statement["subject"][1]["digest"]["sha256"] = claim.hex()
+    predicate["evidence"]["binding"]["reportData"] = report_data.hex()
+    predicate["evidence"]["tee"]["quote"] = base64.b64encode(maker.quote(report_data)).decode()
+    return statement
+
+
+def a_file(path, data, encoding="utf-8"):
+    return {"path": path, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(),
+            "encoding": encoding, "content": data.decode() if encoding == "utf-8"
+            else base64.b64encode(data).decode()}
+
+
+def test_files(maker, statement):
+    files = [a_file("a/\u20ac.txt", b"hello"), a_file("b", b"\xff\0", "base64"), a_file("c", b"")]
+    envelope = maker.sign(with_files(maker, files))
+    assert maker.verify(envelope)[0]["files"] == "not-checked"
+    checks, verdict = maker.verify(envelope, files=files)
+    assert (checks["files"], verdict) == ("pass", "simulated")
+    names_only = [{name: file[name] for name in ("path", "bytes", "sha256")} for file in files]
+    assert maker.verify(envelope, files=names_only)[0]["files"] == "pass"
+    assert maker.verify(maker.sign(with_files(maker, [])), files=[])[0]["files"] == "pass"
+    assert maker.verify(maker.sign(statement), files=files)[0]["files"] == "fail"
+    wrong = [files[:2], files[::-1], [], [*files, files[2]], [1, 2, 3], [{}, {}, {}]]
+    for number, change in ((0, {"content": "hellp"}), (0, {"path": "a"}), (0, {"bytes": 6}),
+                           (0, {"bytes": -5}), (0, {"encoding": "hex"}), (1, {"content": "/w=="}),
+                           (1, {"content": "//"}), (1, {"sha256": "0" * 64}), (2, {"path": None}),
+                           (0, {"sha256": files[0]["sha256"].upper()})):
+        wrong.append([{**file, **(change if i == number else {})}
+                      for i, file in enumerate(files)])
+    for given in wrong:
+        checks, verdict = maker.verify(envelope, files=given)
+        assert (checks["files"], verdict) == ("fail", "failed"), given
 
 
 def test_collateral_and_measurement_in_c(maker, statement):
@@ -186,7 +241,7 @@ def test_hardware_verdict_needs_everything(maker, statement):
     assert maker.ask_c(maker.sign(statement), given)["verdict"] == "failed"
     assert maker.ask_c(envelope, given | {"roots": []})["verdict"] == "failed"
     short = (test_golden.TRACE_EVENTS, b"short")
-    assert maker.ask_c(envelope, given | {"trace": short})["checks"][10]["result"] == "fail"
+    assert maker.ask_c(envelope, given | {"trace": short})["checks"][11]["result"] == "fail"
 
 
 def test_id_is_that_of_the_golden_example():

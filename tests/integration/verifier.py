@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-CHECKS = ("envelope", "statement", "signature", "issuer", "subjects", "result", "binding", "quote",
-          "tcb", "measurement", "trace", "transparency")
+CHECKS = ("envelope", "statement", "signature", "issuer", "subjects", "result", "files", "binding",
+          "quote", "tcb", "measurement", "trace", "transparency")
 ESSENTIAL = {"envelope", "statement", "signature", "subjects", "binding", "quote"}
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -270,10 +270,10 @@ class Certificate:
     """One verification; each method named after a check raises Fault or returns a detail."""
 
     def __init__(self, envelope, roots=(), hardware=False, issuer=None, result=None, trace=None,
-                 measurement=None, as_of=None):
+                 measurement=None, as_of=None, files=None):
         self.envelope_bytes, self.issuer_spki, self.result_bytes = envelope, issuer, result
         self.roots, self.hardware, self.trace_given = set(roots), hardware, trace
-        self.expected_mrtd = measurement
+        self.expected_mrtd, self.files_given = measurement, files
         self.as_of = as_of or datetime.datetime.utcnow()
         self.id = None
         self.report = {name: ("not-checked", "an earlier check failed") for name in CHECKS}
@@ -354,6 +354,26 @@ class Certificate:
         require(have == self.outcome["result"]["sha256"], f"result has SHA-256 {have}")
         return "the certified bytes"
 
+    def files(self):
+        certified = self.outcome.get("files")
+        require(certified is not None, "the certificate speaks about no files")
+        rows = []
+        for file in self.files_given:
+            require(isinstance(file, dict) and isinstance(file.get("path"), str)
+                    and type(file.get("bytes")) is int and file["bytes"] >= 0, "no file")
+            from_hex(file.get("sha256"), 32, "sha256 of a file")
+            rows.append({name: file[name] for name in ("path", "bytes", "sha256")})
+            if "content" in file:
+                require(file.get("encoding") in ("utf-8", "base64"), "unknown encoding")
+                data = (file["content"].encode() if file["encoding"] == "utf-8"
+                        else from_base64(file["content"], "content"))
+                require(hashlib.sha256(data).hexdigest() == file["sha256"]
+                        and len(data) == file["bytes"], "content is another")
+        require(certified == {"count": len(rows), "bytes": sum(row["bytes"] for row in rows),
+                              "sha256": hashlib.sha256(canonical(rows)).hexdigest()},
+                "other files are certified")
+        return "all of them"
+
     def binding(self):
         expected = hashlib.sha512(
             b"cupel-execution-v1\0" + self.claim + hashlib.sha256(canonical(self.run)).digest()
@@ -402,6 +422,8 @@ class Certificate:
             reasons["issuer"] = "no key given"
         if self.result_bytes is None:
             reasons["result"] = "no result given"
+        if self.files_given is None:
+            reasons["files"] = "no files given"
         if self.trace_given is None:
             reasons["trace"] = "no trace given"
         if self.expected_mrtd is None:
@@ -444,8 +466,9 @@ def read_issuer(path):
 
 
 def read_reply(path):
-    trace = json.loads(pathlib.Path(path).read_text())["execution_trace"]
-    return trace["events"], bytes.fromhex(trace["seed"])
+    reply = json.loads(pathlib.Path(path).read_text())
+    trace = reply["execution_trace"]
+    return (trace["events"], bytes.fromhex(trace["seed"])), reply.get("files")
 
 
 def main():
@@ -455,17 +478,17 @@ def main():
     parser.add_argument("--hardware", action="store_true", help="the roots are hardware makers'")
     parser.add_argument("--issuer")
     parser.add_argument("--result")
-    parser.add_argument("--reply", help="the reply of POST /execute, for its trace")
+    parser.add_argument("--reply", help="the reply of POST /execute, for its trace and files")
     parser.add_argument("--measurement")
     parser.add_argument("--as-of", help="RFC 3339, UTC")
     args = parser.parse_args()
     as_of = args.as_of and datetime.datetime.strptime(args.as_of, "%Y-%m-%dT%H:%M:%SZ")
+    trace, files = read_reply(args.reply) if args.reply else (None, None)
     certificate = Certificate(
         pathlib.Path(args.certificate).read_bytes(), [read_root(path) for path in args.root],
         args.hardware, args.issuer and read_issuer(args.issuer),
         pathlib.Path(args.result).read_bytes() if args.result else None,
-        read_reply(args.reply) if args.reply else None,
-        bytes.fromhex(args.measurement) if args.measurement else None, as_of)
+        trace, bytes.fromhex(args.measurement) if args.measurement else None, as_of, files)
     checks, verdict = certificate.verify()
     for name, result, detail in checks:
         print(f"{name:13} {result:12} {detail}")

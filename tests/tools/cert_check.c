@@ -43,7 +43,7 @@ static struct buf from_hex(const char *text)
 }
 
 struct options {
-	struct buf envelope, root, issuer, result, events, seed, measurement;
+	struct buf envelope, root, issuer, result, files, events, seed, measurement;
 	struct buf collateral[COLLATERAL_FILES];
 	bool is_hardware, has_result, has_collateral;
 	uint64_t as_of_ms;
@@ -74,6 +74,7 @@ static void read_option(struct options *options, const char *name, const char *v
 		{ "root=", &options->root, read_file },
 		{ "issuer=", &options->issuer, from_hex },
 		{ "result=", &options->result, read_file },
+		{ "files=", &options->files, read_file },
 		{ "events=", &options->events, read_file },
 		{ "seed=", &options->seed, from_hex },
 		{ "measurement=", &options->measurement, from_hex },
@@ -96,11 +97,15 @@ static void verify(const struct options *options, struct cert_verification *ret_
 {
 	struct err err;
 	auto_json *events = NULL;
+	auto_json *files = NULL;
 	struct appraise_anchor anchor = { "the given root", {}, !options->is_hardware };
 	const struct buf *from = options->collateral;
 	const struct tdx_collateral collateral = { buf_view(&from[0]), buf_view(&from[1]),
 		buf_view(&from[2]), buf_view(&from[3]), buf_view(&from[4]), buf_view(&from[5]) };
 	hash_bytes(HASH_SHA256, buf_view(&options->root), anchor.sha256);
+	if (options->files.size &&
+		json_parse(buf_view(&options->files), FILE_MAX, &files, &err) < 0)
+		exit(2);
 	if (options->events.size &&
 		json_parse(buf_view(&options->events), FILE_MAX, &events, &err) < 0)
 		exit(2);
@@ -113,6 +118,7 @@ static void verify(const struct options *options, struct cert_verification *ret_
 			    .measurement = buf_view(&options->measurement),
 			    .has_result = options->has_result,
 			    .result = buf_view(&options->result),
+			    .files = files,
 			    .trace_events = events,
 			    .trace_seed = buf_view(&options->seed) },
 		ret_verification);
@@ -121,7 +127,8 @@ static void verify(const struct options *options, struct cert_verification *ret_
 static void options_done(struct options *options)
 {
 	struct buf *const bufs[] = { &options->envelope, &options->root, &options->issuer,
-		&options->result, &options->events, &options->seed, &options->measurement };
+		&options->result, &options->files, &options->events, &options->seed,
+		&options->measurement };
 	for (size_t i = 0; i < ARRAY_SIZE(bufs); i++)
 		buf_done(bufs[i]);
 	for (size_t i = 0; i < COLLATERAL_FILES; i++)

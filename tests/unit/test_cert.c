@@ -523,6 +523,55 @@ START_TEST(outcome_without_exit_code)
 }
 END_TEST
 
+/* SHA-256 of the JCS text as spec/certificate.md section 3.2 has it, made with sha256sum. */
+START_TEST(files_are_certified_by_one_digest)
+{
+	static const char row[] =
+		"{\"sha256\":\"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\","
+		"\"path\":\"a.txt\",\"bytes\":5,\"content\":\"not looked at\"}";
+	struct err err;
+	auto_json *files = NULL;
+	auto_json *summary = NULL;
+	auto_done(buf) text = {};
+	ck_assert_ok(buf_append_format(&text, &err, "[%s]", row), err);
+	ck_assert_ok(json_parse(buf_view(&text), FILE_MAX, &files, &err), err);
+	ck_assert_ok(cert_files_summary(files, &summary, &err), err);
+	expect_json(summary, "{\"bytes\":5,\"count\":1,\"sha256\":\"f3e203529aeb1a193472"
+			     "59b26b7f5b1ed568289726de845256f9cccd1d7b3209\"}");
+	struct cert_outcome outcome = { .status = "completed", .files = summary };
+	auto_json *value = cert_outcome_json(&outcome);
+	ck_assert_ptr_eq(json_get(value, "files"), summary);
+	auto_json *none = json_new_array();
+	auto_json *empty = NULL;
+	ck_assert_ok(cert_files_summary(none, &empty, &err), err);
+	expect_json(empty,
+		"{\"bytes\":0,\"count\":0,\"sha256\":\"4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11"
+		"ba873c2f11161202b945\"}");
+}
+END_TEST
+
+START_TEST(files_that_are_none)
+{
+	static const char *const texts[] = { "{}", "[1]", "[{}]", "[{\"path\":\"a\",\"bytes\":1}]",
+		"[{\"path\":\"a\",\"bytes\":1,\"sha256\":\"00\"}]",
+		"[{\"path\":1,\"bytes\":1,\"sha256\":\"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7"
+		"425e73043362938b9824\"}]",
+		"[{\"path\":\"a\",\"bytes\":-1,\"sha256\":"
+		"\"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c"
+		"1fa7425e73043362938b9824\"}]",
+		"[{\"path\":\"a\",\"bytes\":1,\"sha256\":\"2CF24dba5fb0a30e26e83b2ac5b9e29e1b161e5c"
+		"1fa7425e73043362938b9824\"}]" };
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct err err;
+		auto_json *files = NULL;
+		struct json *summary = NULL;
+		ck_assert_ok(json_parse(view_string(texts[i]), FILE_MAX, &files, &err), err);
+		ck_assert_fails(cert_files_summary(files, &summary, &err), E_INVALID, err);
+		ck_assert_ptr_null(summary);
+	}
+}
+END_TEST
+
 /* A statement of the golden example with a run padded by size letters. */
 static int padded_statement(
 	const struct json *golden, size_t size, size_t *ret_size, struct err *err)
@@ -585,6 +634,7 @@ static struct json *largest_inputs(void)
 		EXECUTE_DATASETS_MAX, EXECUTE_NAME_MAX);
 	ck_assert_ok(buf_append_string(&body,
 			     "],\"sandbox\":{\"tools\":[\"bash\"],\"entrypoint\":\"main.sh\","
+			     "\"collect\":true,"
 			     "\"scripts\":{\"main.sh\":\"\",",
 			     &err),
 		err);
@@ -670,5 +720,6 @@ UNIT_MAIN("cert", tree_reference_vectors, compact_range_is_the_definition,
 	lost_events_make_a_trace_incomplete, trace_shows_the_first_events,
 	refused_events_change_nothing, golden_example_is_byte_for_byte, golden_trace,
 	ids_have_one_form, dataset_digests, what_is_not_canonical_is_refused,
-	outcome_without_exit_code, statement_size_is_limited, largest_request_has_a_certificate,
+	outcome_without_exit_code, files_are_certified_by_one_digest, files_that_are_none,
+	statement_size_is_limited, largest_request_has_a_certificate,
 	verification_is_total_and_named)

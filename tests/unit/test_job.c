@@ -126,6 +126,8 @@ START_TEST(everything_is_read)
 	ck_assert_int_eq(request.limits.max_file_mb, EXECUTE_FILE_MB_MAX);
 	ck_assert_int_eq(request.limits.max_processes, EXECUTE_PROCESSES_MAX);
 	ck_assert_int_eq(request.limits.max_output_kb, EXECUTE_OUTPUT_KB_DEFAULT);
+	ck_assert_int_eq(request.limits.max_results_kb, EXECUTE_RESULTS_KB_DEFAULT);
+	ck_assert(!request.wants_results);
 	execute_request_done(&request);
 	ck_assert_ptr_null(request.root);
 	execute_request_done(&request);

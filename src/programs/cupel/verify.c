@@ -18,10 +18,11 @@
 enum { VERIFY_FILE_MAX = 80 << 20, RESULT_MAX = 64 << 20 };
 
 struct verify {
-	const char *result, *trace, *as_of;
+	const char *result, *files, *trace, *as_of;
 	struct trust_flags trust_flags;
 	struct buf envelope;
 	struct buf result_bytes;
+	struct json *files_document;
 	struct json *trace_document;
 	uint8_t seed[TRACE_SEED_SIZE];
 };
@@ -30,6 +31,7 @@ static void verify_done(struct verify *verify)
 {
 	buf_done(&verify->envelope);
 	buf_done(&verify->result_bytes);
+	json_free(verify->files_document);
 	json_free(verify->trace_document);
 }
 
@@ -100,6 +102,22 @@ static int read_trace(struct verify *verify, struct cert_verify_input *input, st
 	return 0;
 }
 
+/* The array of files of a reply of POST /execute, or the reply. */
+static int read_files(struct verify *verify, struct cert_verify_input *input, struct err *err)
+{
+	auto_done(buf) file = {};
+	TRY(read_file(verify->files, VERIFY_FILE_MAX, &file, err));
+	TRY(json_parse(buf_view(&file), VERIFY_FILE_MAX, &verify->files_document, err));
+	const struct json *inner = json_get(verify->files_document, "files");
+	input->files = inner ? inner : verify->files_document;
+	if (json_kind(input->files) != JSON_KIND_ARRAY)
+		return err_set(err, E_INVALID,
+			"--files %s: expected an array of {\"path\", \"bytes\", \"sha256\"} or a "
+			"reply of POST /execute with \"files\"",
+			verify->files);
+	return 0;
+}
+
 static int read_inputs(struct cupel *cupel, struct verify *verify, const char *path,
 	struct cert_verify_input *input, struct err *err)
 {
@@ -116,6 +134,8 @@ static int read_inputs(struct cupel *cupel, struct verify *verify, const char *p
 		input->has_result = true;
 		input->result = buf_view(&verify->result_bytes);
 	}
+	if (verify->files)
+		TRY(read_files(verify, input, err));
 	return verify->trace ? read_trace(verify, input, err) : 0;
 }
 
@@ -156,6 +176,8 @@ int run_verify(struct cupel *cupel, int argc, char **argv, struct err *err)
 	const char *path;
 	const struct flag flags[] = {
 		{ "result", "FILE", FLAG_TEXT, &verify.result, "the released bytes" },
+		{ "files", "FILE", FLAG_TEXT, &verify.files,
+			"the collected files (or a reply that has them)" },
 		{ "trace", "FILE", FLAG_TEXT, &verify.trace,
 			"the disclosed trace (or a reply that has it)" },
 		{ "issuer", "PEM", FLAG_TEXT, &verify.trust_flags.issuer,

@@ -1,7 +1,7 @@
 /*
  * tee-agent: one computation inside the TEE. main.c waits for a request, job.c walks it through the
- * state machine, vault.c keeps data in memory, load.c fills it, run.c drives the sandbox, certify.c
- * states and signs what happened, reply.c answers.
+ * state machine, vault.c keeps data in memory, load.c fills it, run.c drives the sandbox, results.c
+ * takes what it left, certify.c states and signs what happened, reply.c answers.
  */
 #ifndef PROGRAMS_TEE_AGENT_AGENT_H
 #define PROGRAMS_TEE_AGENT_AGENT_H
@@ -9,6 +9,7 @@
 #include "engines/cvm/agent.h"
 #include "engines/cvm/slot.h"
 #include "engines/image/image.h"
+#include "engines/sandbox/collect.h"
 #include "engines/sandbox/sandbox.h"
 #include "kit/base/log.h"
 #include "kit/codec/multipart.h"
@@ -62,6 +63,14 @@ struct lifecycle_row {
 	uint64_t wall_ms;
 };
 
+/* Files the program left in /work/results; empty until they were collected. */
+struct results {
+	bool is_collected;
+	bool is_missing; /* the program left no directory of that name */
+	struct collect_report report;
+	struct buf bytes; /* of all files, in the order of the report */
+};
+
 struct disclosure {
 	char host[128];
 	uint64_t bytes;
@@ -111,6 +120,8 @@ struct job {
 	struct sandbox_result result;
 	int output_fd; /* memory files the supervisor filled */
 	int error_fd;
+	int results_fd; /* of the sandbox, between its end and results_collect; -1 none */
+	struct results results;
 	bool is_dataset_wiped;
 	bool is_sandbox_gone;
 	struct vault_wiped wiped;
@@ -144,6 +155,12 @@ int load_inputs(struct job *job, struct err *err) MUST_CHECK;
 
 /* run.c */
 int run_sandbox(struct job *job, struct err *err) MUST_CHECK;
+
+/* results.c */
+int results_collect(struct job *job, struct err *err) MUST_CHECK;
+struct json *results_list_json(const struct job *job); /* [{path, bytes, sha256}] */
+struct json *results_run_json(const struct job *job);  /* counts only, for the certificate */
+int results_reply_json(struct job *job, struct json *reply, struct err *err) MUST_CHECK;
 
 /* certify.c */
 int certify(struct job *job, struct err *err) MUST_CHECK;

@@ -49,7 +49,12 @@ static int make_outcome(struct job *job, struct err *err)
 		.has_exit_code = job->has_run && job->result.cause == SANDBOX_CAUSE_EXITED,
 		.exit_code = job->result.exit_code,
 	};
+	auto_json *list = results_list_json(job);
+	auto_json *files = NULL;
 	TRY(hash_file(job->output_fd, outcome.result_sha256, &outcome.result_bytes, err));
+	if (job->results.is_collected)
+		TRY(cert_files_summary(list, &files, err));
+	outcome.files = files;
 	job->outcome = cert_outcome_json(&outcome);
 	return 0;
 }
@@ -189,6 +194,8 @@ static int make_run(struct job *job, struct err *err)
 	json_set(run, "deletion", deletion_json(job));
 	json_set(run, "reproduction", reproduction);
 	json_set(run, "after", json_new_null());
+	if (job->results.is_collected)
+		json_set(run, "results", results_run_json(job));
 	json_set_string(run, "refusal", job->refusal.category < 0 ? job->refusal.message : NULL);
 	return stderr_json(job, run, err);
 }

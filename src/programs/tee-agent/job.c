@@ -68,6 +68,7 @@ int job_prepare(struct job *job, const struct options *options, const struct log
 		.stderr_fd = -1,
 		.output_fd = -1,
 		.error_fd = -1,
+		.results_fd = -1,
 	};
 	rand_bytes(seed, sizeof(seed));
 	trace_init(&job->trace, seed);
@@ -143,6 +144,7 @@ static int send_refused(struct job *job, const struct err *why, struct err *err)
 static int clean_up(struct job *job, struct err *err)
 {
 	fd_close(&job->sandbox_control);
+	fd_close(&job->results_fd);
 	job->is_sandbox_gone = true;
 	job_note(job, "sandbox_destroyed");
 	TRY(vault_wipe(&job->vault, &job->wiped, err));

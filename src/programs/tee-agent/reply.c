@@ -131,6 +131,7 @@ static int make_reply(
 	struct json *lifecycle = json_new_object();
 	TRY(buf_append_format(&url, err, "%s%s", job->certificate_base, job->certificate_id));
 	TRY(result_json(job, reply, err));
+	TRY(results_reply_json(job, reply, err));
 	json_set_string(reply, "job_id", job->id);
 	json_set_string(reply, "certificate_id", job->certificate_id);
 	json_set_string(reply, "certificate_url", buf_string(&url));

@@ -22,6 +22,7 @@ static struct sandbox_plan plan_of(const struct job *job)
 	plan.env = (const char *const *)job->plan.env;
 	plan.cwd = PLAN_WORK_DIRECTORY;
 	plan.stat_interval_ms = STAT_INTERVAL_MS;
+	plan.wants_results = job->request.wants_results;
 	plan.limits.wall_ms = (uint64_t)limits->timeout_seconds * 1000;
 	plan.limits.cpu_ms = 2 * plan.limits.wall_ms;
 	plan.limits.file_bytes = (uint64_t)limits->max_file_mb * MB;
@@ -201,6 +202,7 @@ static int on_done(struct job *job, const struct sandbox_event *event, struct er
 {
 	struct json *row = json_new_object();
 	job->result = event->result;
+	job->results_fd = event->results_fd;
 	job->has_run = true;
 	json_set_string(row, "cause", sandbox_cause_name(event->result.cause));
 	json_set_integer(row, "exit_code", event->result.exit_code);
@@ -281,6 +283,7 @@ int run_sandbox(struct job *job, struct err *err)
 	if (job->result.cause == SANDBOX_CAUSE_INTERNAL)
 		return err_set(
 			err, E_UNAVAILABLE, "the sandbox could not run: %s", job->result.text);
+	TRY(results_collect(job, err));
 	TRY(copy_live(job->output_fd, job->stdout_fd, err));
 	return copy_live(job->error_fd, job->stderr_fd, err);
 }

@@ -22,4 +22,10 @@ struct cert_state {
 /* The checks quote, tcb and measurement; sets is_hardware_anchor and the anchor's label. */
 void cert_check_quote(struct cert_state *state);
 
+/* The check files. */
+int cert_check_files(struct cert_state *state, struct err *err) MUST_CHECK;
+
+/* Exactly size bytes in lower case: one value has one text. E_INVALID. */
+int cert_decode_hex(struct view text, uint8_t *ret_bytes, size_t size, struct err *err) MUST_CHECK;
+
 #endif

@@ -96,7 +96,7 @@ static struct json *env_json(const struct cert_inputs *inputs)
 	return rows;
 }
 
-static struct json *limits_json(const struct execute_limits *limits)
+static struct json *limits_json(const struct execute_limits *limits, bool wants_results)
 {
 	struct json *object = json_new_object();
 	json_set_integer(object, "timeoutSeconds", limits->timeout_seconds);
@@ -105,6 +105,8 @@ static struct json *limits_json(const struct execute_limits *limits)
 	json_set_integer(object, "maxFileMb", limits->max_file_mb);
 	json_set_integer(object, "maxProcesses", limits->max_processes);
 	json_set_integer(object, "maxOutputKb", limits->max_output_kb);
+	if (wants_results)
+		json_set_integer(object, "maxResultsKb", limits->max_results_kb);
 	return object;
 }
 
@@ -120,7 +122,10 @@ static struct json *sandbox_json(const struct cert_inputs *inputs)
 	json_set(sandbox, "env", env_json(inputs));
 	json_set(sandbox, "argv", argv);
 	set_sha256_of(sandbox, "stdin", inputs->request->stdin_text);
-	json_set(sandbox, "limits", limits_json(&inputs->request->limits));
+	json_set(sandbox, "limits",
+		limits_json(&inputs->request->limits, inputs->request->wants_results));
+	if (inputs->request->wants_results)
+		json_set_boolean(sandbox, "collect", true);
 	json_set_string(sandbox, "network", "none");
 	json_set_string(sandbox, "tier", inputs->tier);
 	json_set_string(sandbox, "warmup", inputs->warmup_sha256);
@@ -180,6 +185,8 @@ struct json *cert_outcome_json(const struct cert_outcome *outcome)
 		outcome->has_exit_code ? json_new_integer(outcome->exit_code) : json_new_null());
 	json_set(object, "result", result);
 	json_set(object, "gate", json_new_null());
+	if (outcome->files)
+		json_set(object, "files", json_share(outcome->files));
 	return object;
 }
 

@@ -75,8 +75,21 @@ struct cert_outcome {
 	int exit_code;
 	uint8_t result_sha256[SHA256_SIZE];
 	uint64_t result_bytes;
+	const struct json *files; /* cert_files_summary of what was collected; NULL: not asked */
 };
 struct json *cert_outcome_json(const struct cert_outcome *outcome);
+
+/*
+ * What the certificate says about collected files: {count, bytes, sha256}, the digest over
+ * JCS([{path, bytes, sha256}, ...]) in their order. Paths are chosen by untrusted code and a
+ * certificate is public and bounded: the list itself stays with whoever got the files.
+ *
+ * files  array of objects; members other than these three are not looked at
+ *
+ * Returns 0; E_INVALID when one has no path, no size, or no digest in lower-case hexadecimal.
+ */
+int cert_files_summary(
+	const struct json *files, struct json **ret_summary, struct err *err) MUST_CHECK;
 
 /* claimDigest of inputs digest and outcome. */
 int cert_claim_digest(const uint8_t inputs_digest[static SHA256_SIZE], const struct json *outcome,

@@ -27,6 +27,7 @@ static const struct {
 	[CERT_CHECK_SUBJECTS] = { "subjects",
 		"inputs, claim and result digests follow from the content", true },
 	[CERT_CHECK_RESULT] = { "result", "the result you hold is the certified one", false },
+	[CERT_CHECK_FILES] = { "files", "the files you hold are those the run left", false },
 	[CERT_CHECK_BINDING] = { "binding",
 		"the evidence speaks about this claim, this run and this key", true },
 	[CERT_CHECK_QUOTE] = { "quote",
@@ -144,8 +145,7 @@ static int check_statement(struct cert_state *state, struct err *err)
 	return match_statement(state, err);
 }
 
-/* Exactly size bytes in lower case: one value has one text. */
-static int decode_hex(struct view text, uint8_t *ret_bytes, size_t size, struct err *err)
+int cert_decode_hex(struct view text, uint8_t *ret_bytes, size_t size, struct err *err)
 {
 	for (size_t i = 0; i < text.size; i++)
 		if (text.data[i] >= 'A' && text.data[i] <= 'F')
@@ -166,7 +166,7 @@ static int check_platform(const struct json *tee, const struct json *event_log, 
 	uint8_t digest[SHA256_SIZE];
 	struct view mode = json_as_view(json_get(tee, "mode"));
 	if (json_kind(event_log) != JSON_KIND_NULL)
-		TRY(decode_hex(json_as_view(event_log), digest, sizeof(digest), err));
+		TRY(cert_decode_hex(json_as_view(event_log), digest, sizeof(digest), err));
 	if (!str_is_file_name(json_as_view(json_get(tee, "provider")), PROVIDER_MAX))
 		return err_set(err, E_INVALID, "evidence.tee.provider is no name");
 	for (size_t i = 0; i < ARRAY_SIZE(platforms); i++)
@@ -216,7 +216,8 @@ static int read_evidence(struct cert_state *state, struct err *err)
 		3, err));
 	if (!str_equal(json_as_string(domain), CERT_BINDING_DOMAIN))
 		return err_set(err, E_INVALID, "binding domain is not " CERT_BINDING_DOMAIN);
-	TRY(decode_hex(json_as_view(report_data), state->report_data, CERT_REPORT_DATA_SIZE, err));
+	TRY(cert_decode_hex(
+		json_as_view(report_data), state->report_data, CERT_REPORT_DATA_SIZE, err));
 	TRY(read_tee(state, tee, err));
 	return base64_decode(BASE64_STANDARD, json_as_view(spki), &state->spki, err);
 }
@@ -274,7 +275,7 @@ static int check_subjects(struct cert_state *state, struct err *err)
 	uint8_t inputs_digest[SHA256_SIZE], ignored[SHA256_SIZE];
 	char hex[CERT_DIGEST_TEXT];
 	const struct json *result = json_get(json_get(state->outcome, "result"), "sha256");
-	TRY(decode_hex(json_as_view(result), ignored, sizeof(ignored), err));
+	TRY(cert_decode_hex(json_as_view(result), ignored, sizeof(ignored), err));
 	TRY(cert_digest_json(state->inputs, inputs_digest, err));
 	TRY(cert_claim_digest(inputs_digest, state->outcome, state->claim_digest, err));
 	if (json_size(state->subjects) != 3)
@@ -324,7 +325,7 @@ static int check_trace(struct cert_state *state, struct err *err)
 			json_size(state->in->trace_events), (long long)size);
 	if (state->in->trace_seed.size != TRACE_SEED_SIZE)
 		return err_set(err, E_INVALID, "a trace seed has %d bytes", TRACE_SEED_SIZE);
-	TRY(decode_hex(json_as_view(json_get(trace, "root")), root, sizeof(root), err));
+	TRY(cert_decode_hex(json_as_view(json_get(trace, "root")), root, sizeof(root), err));
 	return trace_check(state->in->trace_events, state->in->trace_seed.data, root, err);
 }
 
@@ -346,6 +347,8 @@ static const struct {
 	{ CERT_CHECK_ISSUER, check_issuer, "countersigned by the given key" },
 	{ CERT_CHECK_SUBJECTS, check_subjects, "inputs, claim and result digests recomputed" },
 	{ CERT_CHECK_RESULT, check_result, "the bytes given are the certified result" },
+	{ CERT_CHECK_FILES, cert_check_files,
+		"the files given are the certified ones, all of them" },
 	{ CERT_CHECK_BINDING, check_binding, "report data recomputed from claim, run and key" },
 	{ CERT_CHECK_QUOTE, NULL, NULL },
 	{ CERT_CHECK_TRACE, check_trace, "all recorded events given; see complete and lost" },
@@ -358,6 +361,7 @@ static const char *lacks(const struct cert_verify_input *in, enum cert_check che
 	const char *const reasons[CERT_CHECK_COUNT] = {
 		[CERT_CHECK_ISSUER] = in->issuer_spki.size ? NULL : "no service key was given",
 		[CERT_CHECK_RESULT] = in->has_result ? NULL : "no result was given",
+		[CERT_CHECK_FILES] = in->files ? NULL : "no files were given",
 		[CERT_CHECK_QUOTE] = in->anchor_count ? NULL : "no anchor was given",
 		[CERT_CHECK_TCB] = has_collateral ? NULL : "no collateral was given",
 		[CERT_CHECK_MEASUREMENT] = in->measurement.size

@@ -19,6 +19,7 @@ enum cert_check {
 	CERT_CHECK_ISSUER,    /* by the service key given to the verifier */
 	CERT_CHECK_SUBJECTS,  /* inputsDigest and claimDigest recomputed */
 	CERT_CHECK_RESULT,    /* the result bytes given to the verifier */
+	CERT_CHECK_FILES,     /* the collected files given to the verifier */
 	CERT_CHECK_BINDING,   /* report data recomputed from claim, run and key */
 	CERT_CHECK_QUOTE, /* evidence: structure, chain to an anchor, QE, signature, report data */
 	CERT_CHECK_TCB,   /* collateral: revocation and TCB status */
@@ -40,7 +41,9 @@ struct cert_verify_input {
 	/* Expected MRTDs of 48 bytes, one behind the other, at most 16; empty: not checked. */
 	struct view measurement;
 	bool has_result;
-	struct view result;              /* released bytes to compare */
+	struct view result;       /* released bytes to compare */
+	const struct json *files; /* array of {path, bytes, sha256, maybe encoding and content};
+				     NULL: not checked */
 	const struct json *trace_events; /* NULL: not checked */
 	struct view trace_seed;
 };

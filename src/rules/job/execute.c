@@ -251,6 +251,8 @@ static int read_limits(
 			EXECUTE_PROCESSES_MAX, EXECUTE_PROCESSES_MAX },
 		{ "max_output_kb", offsetof(struct execute_limits, max_output_kb), 1,
 			EXECUTE_OUTPUT_KB_MAX, EXECUTE_OUTPUT_KB_DEFAULT },
+		{ "max_results_kb", offsetof(struct execute_limits, max_results_kb), 1,
+			EXECUTE_RESULTS_KB_MAX, EXECUTE_RESULTS_KB_DEFAULT },
 	};
 	struct json_member members[ARRAY_SIZE(rows)];
 	const struct json *values[ARRAY_SIZE(rows)] = {};
@@ -273,7 +275,8 @@ static int read_limits(
 static int read_sandbox(
 	const struct json *sandbox, struct execute_request *request, struct err *err)
 {
-	const struct json *tools, *scripts, *llm, *entrypoint, *args, *env, *input, *environment;
+	const struct json *tools, *scripts, *llm, *entrypoint, *args, *env, *input, *environment,
+		*collect;
 	const struct json_member members[] = {
 		{ "tools", JSON_KIND_ARRAY, true, &tools },
 		{ "scripts", JSON_KIND_OBJECT, true, &scripts },
@@ -283,6 +286,7 @@ static int read_sandbox(
 		{ "env", JSON_KIND_OBJECT, false, &env },
 		{ "stdin", JSON_KIND_STRING, false, &input },
 		{ "environment", JSON_KIND_OBJECT, false, &environment },
+		{ "collect", JSON_KIND_BOOLEAN, false, &collect },
 	};
 	TRY(json_match(sandbox, "sandbox", members, ARRAY_SIZE(members), err));
 	if (llm && json_kind(llm) != JSON_KIND_NULL)
@@ -298,6 +302,7 @@ static int read_sandbox(
 	if (request->stdin_text.size > EXECUTE_STDIN_MAX)
 		return err_set(err, E_LIMIT, "at sandbox.stdin: %zu bytes, limit %d",
 			request->stdin_text.size, EXECUTE_STDIN_MAX);
+	request->wants_results = json_as_boolean(collect);
 	return read_limits(environment, &request->limits, err);
 }
 

@@ -37,6 +37,8 @@
 #define EXECUTE_PROCESSES_MAX 10
 #define EXECUTE_OUTPUT_KB_MAX 10240
 #define EXECUTE_OUTPUT_KB_DEFAULT 1024
+#define EXECUTE_RESULTS_KB_MAX 10240
+#define EXECUTE_RESULTS_KB_DEFAULT 1024
 
 enum execute_source {
 	EXECUTE_TEXT,   /* the string itself is the dataset */
@@ -73,7 +75,8 @@ struct execute_limits {
 	int64_t max_disk_mb;
 	int64_t max_file_mb;
 	int64_t max_processes;
-	int64_t max_output_kb; /* of stdout and of stderr, each */
+	int64_t max_output_kb;  /* of stdout and of stderr, each */
+	int64_t max_results_kb; /* of all collected files together */
 };
 
 struct execute_request {
@@ -92,6 +95,7 @@ struct execute_request {
 	struct execute_env env[EXECUTE_ENV_MAX]; /* sorted by name */
 	size_t env_count;
 	struct view stdin_text;
+	bool wants_results; /* "collect": the files below /work/results come back */
 	struct execute_limits limits;
 };
 
