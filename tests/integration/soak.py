@@ -12,7 +12,6 @@ import time
 import service as svc
 
 
-
 def family(service):
     """{pid: name}: the service and everything it started, also what no longer is its child."""
     mounts = os.readlink(f"/proc/{service.process.pid}/ns/mnt")

@@ -2,7 +2,9 @@
 ten times longer."""
 import os
 import pathlib
+import signal
 import sys
+import time
 
 import pytest
 
@@ -23,6 +25,27 @@ def test_a_hundred_executions_leave_nothing():
         assert after == before
         assert service.rss_kib() - rss < 2048
         assert seen["completed"] >= 50 and seen["killed:memory"] >= 10 and seen["nonzero"] >= 10
+    finally:
+        service.close()
+
+
+@pytest.mark.parametrize("helper", ["tee-sim", "cced-keys"])
+def test_a_service_that_cannot_certify_ends(helper):
+    service = svc.Service()
+    try:
+        family = soak.family(service)
+        pids = [pid for pid, name in family.items() if name == helper]
+        assert len(pids) == 1
+        os.kill(pids[0], signal.SIGKILL)
+        assert service.process.wait(timeout=10) == 1
+        assert f"{helper} died" in service.log_text()
+        deadline = time.monotonic() + 10
+        while [pid for pid in family if svc.is_alive(pid)]:
+            assert time.monotonic() < deadline, "something outlived the service"
+            time.sleep(0.05)
+        service.log.close()
+        service.start()
+        assert service.execute(svc.script("print('again')"))[1]["result"]["output"] == "again\n"
     finally:
         service.close()
 

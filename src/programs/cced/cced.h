@@ -159,6 +159,8 @@ struct cced {
 	uv_timer_t sweep;
 	uv_signal_t signals[2];
 	uv_timer_t drain;
+	uv_poll_t helpers[2];    /* pidfds of tee-sim and cced-keys */
+	const char *lost_helper; /* the one that died under us; NULL: none */
 	bool is_stopping;
 	size_t open_requests; /* whose answer is not out yet */
 	uint64_t started_ms;

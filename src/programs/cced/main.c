@@ -125,6 +125,36 @@ static void on_signal(uv_signal_t *signal, int number)
 	(void)uv_timer_start(&cced->drain, on_drain, 0, 20);
 }
 
+/*
+ * Without tee-sim there is no evidence, without cced-keys no signature: nothing can be certified
+ * any more. End at once, as a failure; what breaks off is certified as lost by the next start.
+ */
+static void on_helper_death(uv_poll_t *watch, int status, int events)
+{
+	struct cced *cced = watch->data;
+	(void)status;
+	(void)events;
+	(void)uv_poll_stop(watch);
+	if (cced->is_stopping)
+		return;
+	cced->lost_helper = watch == &cced->helpers[0] ? "tee-sim" : "cced-keys";
+	log_event(&cced->log, LOG_ERROR, "helper_died", "helper", cced->lost_helper, NULL);
+	cced->is_stopping = true;
+	jobs_stop(cced);
+	stop_now(cced);
+}
+
+static void watch_helpers(struct cced *cced)
+{
+	const int pidfds[] = { cced->local.sim_pidfd, cced->keys.pidfd };
+	for (size_t i = 0; i < ARRAY_SIZE(pidfds); i++) {
+		if (uv_poll_init(&cced->loop, &cced->helpers[i], pidfds[i]) != 0)
+			continue;
+		cced->helpers[i].data = cced;
+		(void)uv_poll_start(&cced->helpers[i], UV_READABLE, on_helper_death);
+	}
+}
+
 /* Kept replies that nobody fetched, and cgroups of supervisors that were killed. */
 static void on_sweep(uv_timer_t *timer)
 {
@@ -202,6 +232,7 @@ static int start(struct cced *cced, struct err *err)
 	TRY(slots_start(cced, err));
 	agents_start(cced);
 	start_timers(cced);
+	watch_helpers(cced);
 	jobs_recover(cced);
 	announce(cced);
 	return 0;
@@ -231,6 +262,10 @@ static int run(struct cced *cced, struct err *err)
 		log_event(&cced->log, LOG_INFO, "stopped", NULL);
 	}
 	stop(cced);
+	if (status == 0 && cced->lost_helper)
+		return err_set(err, E_UNAVAILABLE,
+			"%s died; start cced again, which certifies the jobs that broke off",
+			cced->lost_helper);
 	return status;
 }
 
