@@ -54,6 +54,18 @@ static long join_cgroups(const struct slot *slot, const char **ret_step)
 	return 0;
 }
 
+/* Not above what we were given ourselves: raising that is a right of its own, seldom there. */
+static long set_rlimit(int resource, struct rlimit wanted)
+{
+	struct rlimit given;
+	long status = sys4(prlimit64, 0, resource, 0, &given);
+	if (status < 0)
+		return status;
+	wanted.rlim_max = MIN(wanted.rlim_max, given.rlim_max);
+	wanted.rlim_cur = MIN(wanted.rlim_cur, wanted.rlim_max);
+	return sys4(prlimit64, 0, resource, &wanted, 0);
+}
+
 static long set_rlimits(const struct slot *slot, const char **ret_step)
 {
 	const struct sandbox_limits *limits = &slot->parsed.plan.limits;
@@ -76,12 +88,12 @@ static long set_rlimits(const struct slot *slot, const char **ret_step)
 		{ RLIMIT_STACK, { STACK_BYTES, STACK_BYTES_MAX } },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		STEP(sys4(prlimit64, 0, rows[i].resource, &rows[i].value, 0), "rlimit");
+		STEP(set_rlimit(rows[i].resource, rows[i].value), "rlimit");
 	if (slot->cgroup.backend == SANDBOX_BACKEND_NONE) {
 		struct rlimit data = { limits->memory_bytes, limits->memory_bytes };
 		struct rlimit tasks = { limits->tasks, limits->tasks };
-		STEP(sys4(prlimit64, 0, RLIMIT_NPROC, &tasks, 0), "rlimit nproc");
-		STEP(sys4(prlimit64, 0, RLIMIT_DATA, &data, 0), "rlimit data");
+		STEP(set_rlimit(RLIMIT_NPROC, tasks), "rlimit nproc");
+		STEP(set_rlimit(RLIMIT_DATA, data), "rlimit data");
 	}
 	return 0;
 }

@@ -10,8 +10,12 @@
 
 int proc_harden(bool dies_with_parent, struct err *err)
 {
-	static const struct rlimit no_core = { 0, 0 };
-	if (prctl(PR_SET_DUMPABLE, 0) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
+	/* 1, not 0: a core_pattern that pipes to a program ignores 0 and skips 1 (core(5)). */
+	struct rlimit core = {};
+	(void)getrlimit(RLIMIT_CORE, &core);
+	core.rlim_max = MIN(core.rlim_max, 1);
+	core.rlim_cur = core.rlim_max;
+	if (prctl(PR_SET_DUMPABLE, 0) < 0 || setrlimit(RLIMIT_CORE, &core) < 0)
 		return err_sys(err, E_UNAVAILABLE, "switching core dumps off");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, E_UNAVAILABLE, "no_new_privs");
