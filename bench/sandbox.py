@@ -24,8 +24,9 @@ QUICK = "--quick" in sys.argv
 DRIVER = BUILD / "bench/bench_sandbox"
 SUPERVISOR = BUILD / "src/programs/cupel-sandbox/cupel-sandbox"
 HOSTILE = BUILD / "tests/hostile/hostile"
+NOOP_PROGRAM = BUILD / "bench/noop"
 EXPOSURE = BUILD / "tests/hostile/exposure"
-NOOP = ["/bin/hostile", "exit", "0"]
+NOOP = ["/bin/noop"]
 
 
 def make_image(base):
@@ -34,6 +35,7 @@ def make_image(base):
         (image / name).mkdir(parents=True)
     shutil.copy(HOSTILE, image / "bin/hostile")
     shutil.copy(EXPOSURE, image / "bin/exposure")
+    shutil.copy(NOOP_PROGRAM, image / "bin/noop")
     base.chmod(0o755)
     return image
 
@@ -193,7 +195,7 @@ def main():
            f"{time.strftime('%Y-%m-%d')}; Linux {platform.release()}; "
            f"{os.cpu_count()} processors; load {os.getloadavg()[0]:.1f} at the start.", ""]
     try:
-        ours = [line("bare", "bare", "-", [str(image / "bin/hostile"), "exit", "0"]),
+        ours = [line("bare", "bare", "-", [str(image / "bin/noop")]),
                 line("cupel cold", "cold", image, NOOP),
                 line("cupel cold, traced", "cold", image, NOOP),
                 line("cupel hot", "hot", image, NOOP),

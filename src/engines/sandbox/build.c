@@ -70,6 +70,9 @@ int build_host(struct slot *slot, int *ret_signals, struct err *err)
 	TRY(fd_open("/proc/self/ns/mnt", O_RDONLY, 0, &slot->host_mounts, err));
 	slot->memfd_sysctl = open("/proc/sys/vm/memfd_noexec", O_WRONLY | O_CLOEXEC);
 	slot->host_uid = SANDBOX_UID_BASE + (uint32_t)getpid();
+	if (sched_getaffinity(0, sizeof(slot->processors), &slot->processors) < 0)
+		return err_sys(err, E_UNAVAILABLE, "sched_getaffinity");
+	slot->processor_count = (uint64_t)CPU_COUNT(&slot->processors);
 	*ret_signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
 	return *ret_signals < 0 ? err_sys(err, E_UNAVAILABLE, "signalfd") : 0;
 }
@@ -89,7 +92,7 @@ static int place_files(struct slot *slot, const int *fds, size_t count, struct e
 }
 
 /* The caller's ends of the streams. No input is an empty one: its pipe is closed at once. */
-static void connect_stdio(struct slot *slot)
+void build_connect(struct slot *slot)
 {
 	uint64_t cap = slot->parsed.plan.limits.output_bytes;
 	struct sandbox_files *files = &slot->files;
@@ -103,7 +106,8 @@ static void connect_stdio(struct slot *slot)
 /* One plan message; its text must live as long as the slot. */
 static int receive_plan(struct slot *slot, enum wire_kind *ret_kind, struct err *err)
 {
-	uint8_t *message = mem_alloc(1, WIRE_MESSAGE_MAX); /* lives as long as the process */
+	uint8_t *message = slot->next_message ? slot->next_message : mem_alloc(1, WIRE_MESSAGE_MAX);
+	slot->next_message = NULL; /* its text is used until the end of the process */
 	struct wire_head head;
 	int fds[FD_PASS_MAX];
 	size_t count;
@@ -200,10 +204,10 @@ int build_adopt(struct slot *slot, struct err *err)
 		errno = (int)-status;
 		return err_sys(err, E_UNAVAILABLE, "mounting %s", step);
 	}
-	/* A pool builds at low priority; a run has the usual one. */
-	(void)setpriority(PRIO_PROCESS, 0, 0);
-	(void)setpriority(PRIO_PROCESS, (id_t)slot->payload_pid, 0);
-	connect_stdio(slot);
+	if (getpriority(PRIO_PROCESS, 0) > 0) { /* a pool builds at low priority */
+		(void)setpriority(PRIO_PROCESS, 0, 0);
+		(void)setpriority(PRIO_PROCESS, (id_t)slot->payload_pid, 0);
+	}
 	return 0;
 }
 
@@ -405,8 +409,8 @@ int build_sandbox(struct slot *slot, struct err *err)
 	TRY(enter_namespaces(slot, err));
 	TRY(slot_landlock_prepare(slot, err));
 	TRY(make_stdio(slot, err));
-	if (!slot->config.is_prepared)
-		connect_stdio(slot);
+	if (slot->config.is_prepared)
+		slot->next_message = mem_alloc(1, WIRE_MESSAGE_MAX);
 	if (slot->config.is_parked) {
 		TRY(make_pipe(slot->job, err));
 		TRY(make_pipe(slot->note, err));
@@ -430,14 +434,6 @@ int build_check(struct slot *slot, struct err *err)
 				"see cupel doctor",
 				sandbox_layer_name((enum sandbox_layer)i));
 	return 0;
-}
-
-int build_processors(void)
-{
-	cpu_set_t set;
-	if (sched_getaffinity(0, sizeof(set), &set) < 0)
-		return CPU_SETSIZE;
-	return CPU_COUNT(&set);
 }
 
 /* A build that failed half-way still has tasks; PID 1 takes the others with it. */

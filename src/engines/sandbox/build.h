@@ -32,6 +32,7 @@ void build_undo(struct slot *slot);
 int build_results(struct slot *slot, struct err *err) MUST_CHECK;
 void build_open_results(struct slot *slot);
 
-int build_processors(void);
+/* Connect the caller's ends of the streams. */
+void build_connect(struct slot *slot);
 
 #endif

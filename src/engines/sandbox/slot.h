@@ -14,6 +14,7 @@
 #ifndef ENGINES_SANDBOX_SLOT_H
 #define ENGINES_SANDBOX_SLOT_H
 
+#include <sched.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -101,6 +102,9 @@ struct slot {
 	int ruleset;    /* Landlock, -1 none */
 	int landlock_abi;
 	uint64_t root_mount_id;
+	cpu_set_t processors;
+	uint64_t processor_count;
+	uint8_t *next_message; /* room for a plan that comes later */
 	struct filter filter;
 	struct sock_fprog filter_program;
 
