@@ -10,6 +10,7 @@ static const struct provider {
 	bool extends; /* takes digests for RTMR3 with the request */
 } providers[EVIDENCE_KIND_COUNT] = {
 	[EVIDENCE_SIMULATED] = { "simulated", evidence_simulated, true },
+	[EVIDENCE_DSTACK] = { "dstack", evidence_dstack, false },
 	[EVIDENCE_CONFIGFS] = { "configfs-tsm", evidence_configfs, false },
 };
 

@@ -26,7 +26,7 @@ static const char usage[] =
 	"       cupel attest replay LOG [--bank sha256|sha384|sha1] [--cc]\n"
 	"       cupel attest collateral export DIR FILE | import FILE DIR\n"
 	"\n"
-	"Sources of quotes: simulated:SOCKET, configfs-tsm[:DIR].\n"
+	"Sources of quotes: simulated:SOCKET, configfs-tsm[:DIR], dstack[:SOCKET].\n"
 	"A DIR of evidence or collateral holds files by name: quote.bin, tcb_info.json, ...\n"
 	"\n"
 	"Example: cupel attest verify quote.bin --collateral pcs/ --policy strict.json \\\n"
