@@ -22,6 +22,7 @@
 
 /* One case being run; owns the files it read. */
 struct vector_case {
+	const char *root; /* of all vectors */
 	const char *folder;
 	const struct json *json;
 	struct buf files[CASE_FILES_MAX];
@@ -38,7 +39,8 @@ static inline struct view case_file(struct vector_case *c, const char *name)
 		return (struct view){};
 	ck_assert(c->file_count < CASE_FILES_MAX);
 	struct buf *file = &c->files[c->file_count++];
-	ck_assert_ok(str_format(path, sizeof(path), &err, VECTORS "/%s/%s", c->folder, name), err);
+	ck_assert_ok(
+		str_format(path, sizeof(path), &err, "%s/%s/%s", c->root, c->folder, name), err);
 	ck_assert_ok(fd_read_file(path, 8 << 20, file, &err), err);
 	return buf_view(file);
 }
@@ -131,7 +133,9 @@ static inline size_t run_suite(
 	ck_assert_ok(fd_read_file(path, 16 << 20, &text, &err), err);
 	ck_assert_ok(json_parse(buf_view(&text), 16 << 20, &cases, &err), err);
 	for (size_t i = 0; i < json_size(cases); i++) {
-		struct vector_case c = { .folder = folder, .json = json_at(cases, i) };
+		struct vector_case c = {
+			.root = VECTORS, .folder = folder, .json = json_at(cases, i)
+		};
 		wrong += run(&c);
 		for (size_t f = 0; f < c.file_count; f++)
 			buf_done(&c.files[f]);

@@ -1,85 +1,13 @@
 /* SNP appraisal against the shared vectors, then properties of it. */
-#include "appraise_cases.h"
+#include "appraise_load.h"
 #include "kit/base/mem.h"
-#include "rules/appraise/snp.h"
-
-struct snp_case {
-	struct appraise_snp_input input;
-	struct appraise_policy policy;
-	struct appraise_anchor anchors[SNP_ROOTS_MAX];
-};
-
-static struct snp_tcb load_tcb(const struct json *tcb)
-{
-	if (!tcb)
-		return (struct snp_tcb){};
-	return (struct snp_tcb){
-		.fmc = (uint8_t)json_as_integer(json_get(tcb, "fmc")),
-		.boot_loader = (uint8_t)json_as_integer(json_get(tcb, "bl")),
-		.tee = (uint8_t)json_as_integer(json_get(tcb, "tee")),
-		.snp = (uint8_t)json_as_integer(json_get(tcb, "snp")),
-		.microcode = (uint8_t)json_as_integer(json_get(tcb, "ucode")),
-	};
-}
-
-static void load_policy(struct vector_case *c, struct appraise_policy *p)
-{
-	const struct json *policy = json_get(c->json, "policy");
-	p->is_crl_optional = policy_is(policy, "crl", "optional");
-	p->report_data = case_hex(c, json_get(policy, "report_data"));
-	case_list(c, json_get(policy, "measurement"), false, &p->snp.measurement);
-	case_list(c, json_get(policy, "host_data"), false, &p->snp.host_data);
-	case_list(c, json_get(policy, "id_key_digests"), false, &p->snp.id_keys);
-	case_list(c, json_get(policy, "author_key_digests"), false, &p->snp.author_keys);
-	case_list(c, json_get(policy, "csp_ids"), true, &p->snp.csp_ids);
-	const struct json *vmpls = json_get(policy, "vmpl");
-	for (size_t i = 0; vmpls && i < json_size(vmpls); i++)
-		p->snp.vmpls |= 1U << json_as_integer(json_at(vmpls, i));
-	p->snp.tcb_min = load_tcb(json_get(policy, "min_tcb"));
-	p->snp.launch_tcb_min = load_tcb(json_get(policy, "min_launch_tcb"));
-	p->snp.guest_svn_min = (uint32_t)json_as_integer(json_get(policy, "min_guest_svn"));
-	p->snp.launch_mitigations = (uint64_t)json_as_integer(
-		json_get(policy, "min_launch_mitigation"));
-	p->snp.platform_required = (uint64_t)json_as_integer(json_get(policy, "platform_required"));
-	p->snp.platform_forbidden = (uint64_t)json_as_integer(
-		json_get(policy, "platform_forbidden"));
-	p->snp.is_smt_refused = json_as_boolean(json_get(policy, "forbid_smt"));
-	p->snp.is_single_socket_required = json_as_boolean(
-		json_get(policy, "require_single_socket"));
-	const char *abi = json_as_string(json_get(policy, "min_abi"));
-	if (abi) {
-		p->snp.abi_major_min = (unsigned)strtoul(abi, NULL, 10);
-		p->snp.abi_minor_min = (unsigned)strtoul(strchr(abi, '.') + 1, NULL, 10);
-	}
-}
-
-static void load(struct vector_case *c, struct snp_case *t)
-{
-	const struct json *files = json_get(c->json, "collateral");
-	*t = (struct snp_case){};
-	struct snp_collateral *collateral = &t->input.collateral;
-	t->input.report = case_file(c, json_as_string(json_get(c->json, "report")));
-	collateral->vek = case_file(c, json_as_string(json_get(files, "vek")));
-	collateral->intermediate = case_file(c, json_as_string(json_get(files, "ica")));
-	collateral->crl = case_file(c, json_as_string(json_get(files, "crl")));
-	const struct json *roots = json_get(files, "roots");
-	for (size_t i = 0; i < json_size(roots); i++) {
-		struct view root = case_file(c, json_as_string(json_at(roots, i)));
-		collateral->roots[collateral->root_count++] = root;
-		t->anchors[i] = case_anchor(root, "amd-ark");
-	}
-	load_policy(c, &t->policy);
-	t->input.anchors = t->anchors;
-	t->input.anchor_count = collateral->root_count;
-	t->input.policy = &t->policy;
-	t->input.as_of_ms = case_as_of(c);
-}
+#include "rules/appraise/snp_vek.h"
 
 static int run_snp(struct vector_case *c)
 {
 	struct snp_case t;
 	struct appraise_result result;
-	load(c, &t);
+	load_snp(c, &t);
 	appraise_snp(&t.input, &result);
 	return case_disagrees(c, result.is_accepted, first_reason(&result));
 }
@@ -104,7 +32,7 @@ static int run_flips(struct vector_case *c)
 	struct snp_case t;
 	struct appraise_result result;
 	struct appraise_memo memo = {};
-	load(c, &t);
+	load_snp(c, &t);
 	appraise_snp(&t.input, &result);
 	if (!result.is_accepted || is_tried)
 		return 0;
@@ -155,5 +83,54 @@ START_TEST(certificate_table)
 }
 END_TEST
 
+/* Extensions 2, 3.1, 3.2, 3.3, 3.8 of a Milan VCEK and its hardware id, then what is given. */
+static bool vek_parses(const uint8_t *more, size_t size, bool is_vlek)
+{
+	static const uint8_t oid[] = { 0x2b, 6, 1, 4, 1, 0x9c, 0x78, 1 };
+	static const uint8_t arcs[][3] = { { 1, 2 }, { 2, 3, 1 }, { 2, 3, 2 }, { 2, 3, 3 },
+		{ 2, 3, 8 }, { 1, 4 } }; /* how many, which */
+	uint8_t bytes[512];
+	size_t at = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(arcs); i++) {
+		uint8_t name[] = { 0x16, 5, 'M', 'i', 'l', 'a', 'n' }, svn[] = { 2, 1, 7 },
+			id[64] = {};
+		struct view value = i == 0                     ? view_of(name, sizeof(name))
+				    : i + 1 < ARRAY_SIZE(arcs) ? view_of(svn, sizeof(svn))
+							       : view_of(id, sizeof(id));
+		size_t oid_size = sizeof(oid) + arcs[i][0];
+		bytes[at++] = 0x30;
+		bytes[at++] = (uint8_t)(2 + oid_size + 2 + value.size);
+		bytes[at++] = 6;
+		bytes[at++] = (uint8_t)oid_size;
+		memcpy(bytes + at, oid, sizeof(oid));
+		memcpy(bytes + at + sizeof(oid), arcs[i] + 1, arcs[i][0]);
+		at += oid_size;
+		bytes[at++] = 4;
+		bytes[at++] = (uint8_t)value.size;
+		memcpy(bytes + at, value.data, value.size);
+		at += value.size;
+	}
+	if (size > 0)
+		memcpy(bytes + at, more, size);
+	const struct x509 certificate = { .extensions = view_of(bytes, at + size) };
+	struct snp_vek vek;
+	return snp_vek_parse(&certificate, is_vlek, &vek);
+}
+
+/* What a Milan VCEK must not have is not excused by being malformed. */
+START_TEST(malformed_extension_is_not_absent)
+{
+	static const uint8_t fmc[] = { 0x30, 16, 6, 10, 0x2b, 6, 1, 4, 1, 0x9c, 0x78, 1, 3, 9, 4, 2,
+		5, 0 };
+	static const uint8_t csp_id[] = { 0x30, 15, 6, 9, 0x2b, 6, 1, 4, 1, 0x9c, 0x78, 1, 5, 4, 2,
+		5, 0 };
+	ck_assert(vek_parses(NULL, 0, false));
+	ck_assert(!vek_parses(NULL, 0, true));
+	ck_assert(!vek_parses(fmc, sizeof(fmc), false));
+	ck_assert(!vek_parses(csp_id, sizeof(csp_id), false));
+}
+END_TEST
+
 UNIT_MAIN("appraise_snp", real_reports, simulated_reports,
-	no_flipped_bit_and_no_truncation_is_accepted, certificate_table)
+	no_flipped_bit_and_no_truncation_is_accepted, certificate_table,
+	malformed_extension_is_not_absent)

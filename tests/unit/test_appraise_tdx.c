@@ -1,39 +1,6 @@
 /* TDX appraisal against the shared vectors, then properties of it. */
-#include "appraise_cases.h"
+#include "appraise_load.h"
 #include "rules/appraise/dstack_log.h"
-#include "rules/appraise/tdx.h"
-
-struct tdx_case {
-	struct appraise_tdx_input input;
-	struct appraise_policy policy;
-	struct appraise_anchor anchor;
-};
-
-static void load(struct vector_case *c, struct tdx_case *t)
-{
-	const struct json *files = json_get(c->json, "collateral");
-	const struct json *policy = json_get(c->json, "policy");
-	*t = (struct tdx_case){};
-	t->input.quote = case_file(c, json_as_string(json_get(c->json, "quote")));
-	struct tdx_collateral *collateral = &t->input.collateral;
-	collateral->tcb_info = case_file(c, json_as_string(json_get(files, "tcb_info")));
-	collateral->tcb_chain = case_file(c, json_as_string(json_get(files, "tcb_chain")));
-	collateral->qe_identity = case_file(c, json_as_string(json_get(files, "qe_identity")));
-	collateral->qe_chain = case_file(c, json_as_string(json_get(files, "qe_chain")));
-	collateral->root_crl = case_file(c, json_as_string(json_get(files, "root_crl")));
-	collateral->pck_crl = case_file(c, json_as_string(json_get(files, "pck_crl")));
-	t->anchor = case_anchor(
-		case_file(c, json_as_string(json_get(files, "root"))), "intel-sgx-root");
-	t->policy.report_data = case_hex(c, json_get(policy, "report_data"));
-	case_list(c, json_get(policy, "mrtd"), false, &t->policy.tdx.mrtd);
-	t->policy.tdx.evaluation_number_min = (uint64_t)json_as_integer(
-		json_get(policy, "min_tcb_eval"));
-	t->policy.is_crl_optional = policy_is(policy, "crl", "optional");
-	t->input.anchors = &t->anchor;
-	t->input.anchor_count = 1;
-	t->input.policy = &t->policy;
-	t->input.as_of_ms = case_as_of(c);
-}
 
 static struct appraise_memo shared_memo;
 
@@ -41,7 +8,7 @@ static int run_tdx(struct vector_case *c)
 {
 	static struct tdx_case t; /* large */
 	struct appraise_result result, warm;
-	load(c, &t);
+	load_tdx(c, &t);
 	appraise_tdx(&t.input, &result);
 	t.input.memo = &shared_memo; /* a memo never changes the verdict */
 	appraise_tdx(&t.input, &warm);
@@ -86,7 +53,7 @@ static int run_log(struct vector_case *c)
 	if (!str_equal(json_as_string(json_get(c->json, "id")), wanted_case))
 		return 0;
 	is_found = true;
-	load(c, &t);
+	load_tdx(c, &t);
 	t.policy.tdx.is_event_log_required = true;
 	appraise_tdx(&t.input, &result);
 	ck_assert_str_eq(first_reason(&result), "eventlog.missing");

@@ -1,82 +1,8 @@
 /* TPM, Azure and event-log appraisal against the shared vectors, then properties. */
-#include "appraise_cases.h"
+#include "appraise_load.h"
 #include "kit/base/mem.h"
 #include "rules/appraise/azure.h"
 #include "rules/appraise/eventlog.h"
-#include "rules/appraise/tpm.h"
-
-static void load_pcrs(struct vector_case *c, enum appraise_bank bank, struct view *pcrs)
-{
-	static const char *const banks[] = { "sha256", "sha384", "sha1" };
-	const struct json *values = json_get(json_get(c->json, "pcrs"), banks[bank]);
-	for (size_t i = 0; values && i < TPM_PCR_COUNT; i++) {
-		char name[8];
-		(void)snprintf(name, sizeof(name), "%zu", i);
-		pcrs[i] = case_hex(c, json_get(values, name));
-	}
-}
-
-static enum appraise_bank bank_of(const struct json *policy)
-{
-	if (policy_is(policy, "bank", "sha384"))
-		return APPRAISE_BANK_SHA384;
-	return policy_is(policy, "bank", "sha1") ? APPRAISE_BANK_SHA1 : APPRAISE_BANK_SHA256;
-}
-
-struct tpm_case {
-	struct appraise_tpm_input input;
-	struct appraise_policy policy;
-	struct appraise_anchor anchor;
-};
-
-static void load_tpm_policy(struct vector_case *c, struct appraise_policy *p)
-{
-	const struct json *policy = json_get(c->json, "policy");
-	p->is_crl_optional = policy_is(policy, "crl", "optional");
-	p->tpm.nonce = case_hex(c, json_get(policy, "nonce"));
-	const struct json *min_nonce = json_get(policy, "min_nonce");
-	p->tpm.is_nonce_size_free = min_nonce && json_as_integer(min_nonce) == 0;
-	p->tpm.nonce_size_min = min_nonce ? (uint32_t)json_as_integer(min_nonce) : 0;
-	p->tpm.bank = bank_of(policy);
-	const struct json *required = json_get(policy, "required_pcrs");
-	for (size_t i = 0; required && i < json_size(required); i++)
-		p->tpm.required_pcrs |= 1U << json_as_integer(json_at(required, i));
-	p->tpm.is_event_log_required = json_as_boolean(json_get(policy, "event_log_required"));
-	p->tpm.is_log_strict = json_as_boolean(json_get(policy, "strict_log"));
-	p->tpm.is_safe_clock_required = json_as_boolean(json_get(policy, "require_safe_clock"));
-	const struct json *resets = json_get(policy, "expect_reset_count");
-	p->tpm.has_reset_count = resets != NULL;
-	p->tpm.reset_count = (uint32_t)json_as_integer(resets);
-	case_list(c, json_get(policy, "trusted_ak_names"), false, &p->tpm.ak_names);
-	p->tpm.may_be_endorsement_key = list_names(json_get(policy, "ak_eku"), "2.23.133.8.1");
-}
-
-static void load_tpm(struct vector_case *c, struct tpm_case *t)
-{
-	const struct json *files = json_get(c->json, "collateral");
-	struct appraise_tpm_input *input = &t->input;
-	*t = (struct tpm_case){};
-	load_tpm_policy(c, &t->policy);
-	input->attest = case_file(c, json_as_string(json_get(c->json, "attest")));
-	input->signature = case_file(c, json_as_string(json_get(c->json, "sig")));
-	input->ak = case_file(c, json_as_string(json_get(files, "ak")));
-	input->ak_public = case_file(c, json_as_string(json_get(files, "ak_public")));
-	input->root = case_file(c, json_as_string(json_get(files, "root")));
-	input->event_log = case_file(c, json_as_string(json_get(files, "log")));
-	const struct json *chain = json_get(files, "chain"), *crls = json_get(files, "crls");
-	for (size_t i = 0; chain && i < json_size(chain); i++)
-		input->chain[input->chain_count++] = case_file(
-			c, json_as_string(json_at(chain, i)));
-	for (size_t i = 0; crls && i < json_size(crls); i++)
-		input->crls[input->crl_count++] = case_file(c, json_as_string(json_at(crls, i)));
-	input->bank = t->policy.tpm.bank;
-	load_pcrs(c, input->bank, input->pcrs);
-	t->anchor = case_anchor(input->root, "tpm-root");
-	input->anchors = &t->anchor;
-	input->anchor_count = input->root.size > 0 ? 1 : 0;
-	input->policy = &t->policy;
-	input->as_of_ms = case_as_of(c);
-}
 
 static int run_tpm(struct vector_case *c)
 {
@@ -223,5 +149,18 @@ START_TEST(event_logs)
 }
 END_TEST
 
+/* A buffer of padding is no log without events. */
+START_TEST(padding_alone_is_no_log)
+{
+	uint8_t bytes[100] = {};
+	struct eventlog_replay replay;
+	ck_assert(!eventlog_replay(view_of(bytes, sizeof(bytes)), HASH_SHA256, false, &replay));
+	ck_assert(!eventlog_replay(view_of(bytes, 0), HASH_SHA256, false, &replay));
+	memset(bytes, 0xff, sizeof(bytes));
+	ck_assert(!eventlog_replay(view_of(bytes, sizeof(bytes)), HASH_SHA1, false, &replay));
+}
+END_TEST
+
 UNIT_MAIN("appraise_tpm", real_quotes, simulated_quotes,
-	no_flipped_bit_and_no_truncation_is_accepted, azure_evidence, event_logs)
+	no_flipped_bit_and_no_truncation_is_accepted, azure_evidence, event_logs,
+	padding_alone_is_no_log)

@@ -64,26 +64,6 @@ static int take_sha1_event(struct reader *reader, struct eventlog_event *ret_eve
 	return reader->failed ? -1 : 1; /* lint: return-minus-one because it is no error code */
 }
 
-bool eventlog_open(struct view bytes, struct eventlog *ret_log, size_t *ret_offset)
-{
-	struct eventlog log = { .reader = reader_of(bytes) };
-	struct eventlog_event first;
-	*ret_offset = 0;
-	if (bytes.size > APPRAISE_LOG_MAX || take_sha1_event(&log.reader, &first) < 0)
-		return false;
-	log.is_agile = first.type == EVENTLOG_HEADER_TYPE && parse_spec(first.data, &log);
-	if (first.type == EVENTLOG_HEADER_TYPE && !log.is_agile)
-		return false;
-	if (!log.is_agile) { /* TPM 1.2: no header, begin again */
-		log.reader = reader_of(bytes);
-		log.algorithm_count = 1;
-		log.algorithms[0].id = algorithms[0].id;
-		log.algorithms[0].size = SHA1_SIZE;
-	}
-	*ret_log = log;
-	return true;
-}
-
 static bool is_padding(struct view rest)
 {
 	if (rest.size == 0)
@@ -94,6 +74,27 @@ static bool is_padding(struct view rest)
 	for (size_t i = 0; i < rest.size; i++)
 		if (rest.data[i] != first)
 			return false;
+	return true;
+}
+
+bool eventlog_open(struct view bytes, struct eventlog *ret_log, size_t *ret_offset)
+{
+	struct eventlog log = { .reader = reader_of(bytes) };
+	struct eventlog_event first;
+	*ret_offset = 0;
+	if (bytes.size > APPRAISE_LOG_MAX || is_padding(bytes) ||
+		take_sha1_event(&log.reader, &first) < 0)
+		return false; /* padding alone is no log: it has neither header nor event */
+	log.is_agile = first.type == EVENTLOG_HEADER_TYPE && parse_spec(first.data, &log);
+	if (first.type == EVENTLOG_HEADER_TYPE && !log.is_agile)
+		return false;
+	if (!log.is_agile) { /* TPM 1.2: no header, begin again */
+		log.reader = reader_of(bytes);
+		log.algorithm_count = 1;
+		log.algorithms[0].id = algorithms[0].id;
+		log.algorithms[0].size = SHA1_SIZE;
+	}
+	*ret_log = log;
 	return true;
 }
 

@@ -5,6 +5,8 @@
 
 enum { HARDWARE_ID_SIZE = 64, HARDWARE_ID_TURIN_SIZE = 8, SVN_MAX = 255, ARCS_MAX = 2 };
 
+static const uint8_t fmc_arcs[] = { 3, 9 }, hardware_id_arc = 4, csp_id_arc = 5;
+
 /* The arcs below 1.3.6.1.4.1.3704.1. */
 static bool find(
 	const struct x509 *certificate, const uint8_t *arcs, size_t count, struct view *ret_value)
@@ -14,6 +16,12 @@ static bool find(
 	memcpy(oid, prefix, sizeof(prefix));
 	memcpy(oid + sizeof(prefix), arcs, count);
 	return x509_extension(certificate, view_of(oid, sizeof(prefix) + count), ret_value);
+}
+
+static bool has(const struct x509 *certificate, const uint8_t *arcs, size_t count)
+{
+	struct view ignored;
+	return find(certificate, arcs, count, &ignored);
 }
 
 static bool find_svn(const struct x509 *certificate, uint8_t arc, uint8_t *ret_svn)
@@ -46,10 +54,9 @@ static bool find_text(const struct x509 *certificate, uint8_t arc, struct view *
 /* Raw, or wrapped in an OCTET STRING by newer key servers. */
 static bool find_hardware_id(const struct x509 *certificate, struct view *ret_id)
 {
-	const uint8_t arc = 4;
 	struct view value;
 	struct err ignored;
-	if (!find(certificate, &arc, 1, &value))
+	if (!find(certificate, &hardware_id_arc, 1, &value))
 		return false;
 	if (value.size != HARDWARE_ID_SIZE && value.size != HARDWARE_ID_TURIN_SIZE) {
 		struct reader reader = reader_of(value);
@@ -88,11 +95,16 @@ bool snp_vek_parse(const struct x509 *certificate, bool is_vlek, struct snp_vek 
 		!find_svn(certificate, 8, &vek.tcb.microcode))
 		return false;
 	vek.product = product_of(name);
-	vek.has_fmc = find_svn(certificate, 9, &vek.tcb.fmc);
-	bool has_id = find_hardware_id(certificate, &hardware_id);
-	bool has_csp = find_text(certificate, 5, &csp_id);
-	if (vek.has_fmc != (vek.product == SNP_PRODUCT_TURIN) || has_id == is_vlek ||
-		has_csp != is_vlek)
+	vek.has_fmc = vek.product == SNP_PRODUCT_TURIN;
+	/* What belongs to another kind must be absent; malformed is not absent. */
+	if (has(certificate, fmc_arcs, sizeof(fmc_arcs)) != vek.has_fmc ||
+		has(certificate, &hardware_id_arc, 1) == is_vlek ||
+		has(certificate, &csp_id_arc, 1) != is_vlek)
+		return false;
+	if (vek.has_fmc && !find_svn(certificate, fmc_arcs[1], &vek.tcb.fmc))
+		return false;
+	if (is_vlek ? !find_text(certificate, csp_id_arc, &csp_id)
+		    : !find_hardware_id(certificate, &hardware_id))
 		return false;
 	vek.hardware_id = hardware_id;
 	vek.csp_id = csp_id;
