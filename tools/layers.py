@@ -33,6 +33,7 @@ LIBRARY_HOMES = {
     "microhttpd.h": ("src/engines/net",),
     "uv.h": ("src/engines/net", "src/programs/cced"),
     "curl/": ("src/engines/net", "src/programs/tee-fetch"),
+    "tss2/": ("src/engines/evidence",),
     "seccomp.h": ("src/kit/proc", "src/engines/sandbox"),
 }
 # What a pure function never needs.

@@ -260,6 +260,8 @@ START_TEST(server_refuses_malformed_requests_and_lives)
 	ck_assert_fails(evidence_get(&source, &request, &f.quote, &err), E_INVALID, err);
 	request.report_data = view_of(f.report_data, sizeof(f.report_data));
 	ck_assert_fails(evidence_get(&source, &request, &f.quote, &err), E_UNAVAILABLE, err);
+	const struct evidence_source vtpm = { .kind = EVIDENCE_VTPM };
+	ck_assert_fails(evidence_get(&vtpm, &request, &f.quote, &err), E_UNSUPPORTED, err);
 	request.extension_count = EVIDENCE_EXTENSIONS_MAX + 1;
 	ck_assert_fails(evidence_get(&source, &request, &f.quote, &err), E_INVALID, err);
 	teardown(&f);

@@ -11,6 +11,7 @@ static const struct provider {
 } providers[EVIDENCE_KIND_COUNT] = {
 	[EVIDENCE_SIMULATED] = { "simulated", evidence_simulated, true },
 	[EVIDENCE_DSTACK] = { "dstack", evidence_dstack, false },
+	[EVIDENCE_VTPM] = { "vtpm", evidence_vtpm, false },
 	[EVIDENCE_CONFIGFS] = { "configfs-tsm", evidence_configfs, false },
 };
 

@@ -20,6 +20,7 @@ enum evidence_kind {
 	EVIDENCE_SIMULATED, /* tee-sim: path of its socket, or a connected socket */
 	EVIDENCE_CONFIGFS,  /* Linux configfs-tsm: its tree, or an entry in it (TDX, SEV-SNP) */
 	EVIDENCE_DSTACK,    /* dstack's guest agent: its socket */
+	EVIDENCE_VTPM,      /* TPM 2.0 through tpm2-tss: a TCTI; evidence is a bundle */
 	EVIDENCE_KIND_COUNT,
 };
 

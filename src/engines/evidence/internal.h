@@ -10,6 +10,9 @@ int evidence_simulated(const struct evidence_source *source, const struct eviden
 int evidence_dstack(const struct evidence_source *source, const struct evidence_request *request,
 	struct buf *quote, struct err *err) MUST_CHECK;
 
+int evidence_vtpm(const struct evidence_source *source, const struct evidence_request *request,
+	struct buf *quote, struct err *err) MUST_CHECK;
+
 int evidence_configfs(const struct evidence_source *source, const struct evidence_request *request,
 	struct buf *quote, struct err *err) MUST_CHECK;
 
