@@ -30,7 +30,7 @@
 #include "kit/base/mem.h"
 #include "kit/base/str.h"
 
-enum { PROC_PATH_BYTES = 40, STDIO_COUNT = 3 };
+enum { PROC_PATH_BYTES = 40, STDIO_COUNT = 3, TASK_LOOK_MS = 50 };
 
 static const struct slot_copy no_copy = { .from = -1, .to = -1 };
 
@@ -247,6 +247,30 @@ static int start_init(struct slot *slot, struct err *err)
 	return 0;
 }
 
+/* Wait for a task's word, or for its end: whoever kills it must not leave us waiting for ever. */
+static int wait_task(const uint32_t *word, pid_t pid, const char *who, struct err *err)
+{
+	siginfo_t end = {};
+	while (!sys_word_wait_for(word, TASK_LOOK_MS)) {
+		if (waitid(P_PID, (id_t)pid, &end, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 ||
+			end.si_pid == pid) {
+			if (__atomic_load_n(word, __ATOMIC_ACQUIRE))
+				return 0;
+			return err_set(err, E_UNAVAILABLE, "%s: its task was killed", who);
+		}
+	}
+	return 0;
+}
+
+static int wait_stage(const struct slot_stage *stage, pid_t pid, const char *who, struct err *err)
+{
+	TRY(wait_task(&stage->word, pid, who, err));
+	if (__atomic_load_n(&stage->word, __ATOMIC_ACQUIRE) == STAGE_READY)
+		return 0;
+	errno = stage->error;
+	return err_sys(err, E_UNAVAILABLE, "%s: %s", who, stage->step);
+}
+
 static int write_proc(
 	const struct slot *slot, pid_t pid, const char *name, const char *text, struct err *err)
 {
@@ -282,7 +306,8 @@ static int make_userns(struct slot *slot, struct err *err)
 	}
 	slot->keeper_pid = (pid_t)pid;
 	int status = map_ids(slot, err);
-	sys_word_wait(&slot->keeper_done);
+	if (status == 0)
+		status = wait_task(&slot->keeper_done, slot->keeper_pid, "user namespace", err);
 	(void)kill(slot->keeper_pid, SIGKILL);
 	(void)waitpid(slot->keeper_pid, NULL, __WALL);
 	return status;
@@ -326,15 +351,6 @@ static int make_stdio(struct slot *slot, struct err *err)
 	return 0;
 }
 
-static int wait_stage(const struct slot_stage *stage, const char *who, struct err *err)
-{
-	sys_word_wait(&stage->word);
-	if (__atomic_load_n(&stage->word, __ATOMIC_ACQUIRE) == STAGE_READY)
-		return 0;
-	errno = stage->error;
-	return err_sys(err, E_UNAVAILABLE, "%s: %s", who, stage->step);
-}
-
 static int enter_namespaces(struct slot *slot, struct err *err)
 {
 	struct statx root;
@@ -356,7 +372,7 @@ static int start_payload(struct slot *slot, struct err *err)
 		return err_sys(err, E_UNAVAILABLE, "starting the payload");
 	}
 	slot->payload_pid = (pid_t)pid;
-	return wait_stage(&slot->payload_stage, "payload", err);
+	return wait_stage(&slot->payload_stage, slot->payload_pid, "payload", err);
 }
 
 static void note_enforced(struct slot *slot)
@@ -404,7 +420,7 @@ int build_sandbox(struct slot *slot, struct err *err)
 	filter_build(&slot->filter);
 	slot->filter_program = (struct sock_fprog){ (unsigned short)slot->filter.count,
 		slot->filter.insns };
-	TRY(wait_stage(&slot->init_stage, "building the sandbox", err));
+	TRY(wait_stage(&slot->init_stage, slot->init_pid, "building the sandbox", err));
 	fd_close(&slot->lifeline[0]);
 	TRY(enter_namespaces(slot, err));
 	TRY(slot_landlock_prepare(slot, err));

@@ -10,6 +10,7 @@
 
 #include <linux/sched.h>
 #include <stdint.h>
+#include <stdbool.h>
 #include <sys/syscall.h>
 
 static inline long sys_call6(long number, long a, long b, long c, long d, long e, long f)
@@ -63,6 +64,8 @@ static inline long sys_spawn(struct clone_args *args, int (*function)(void *), v
 
 /* A word that one task sets once and another waits for. 0 means "not yet". */
 void sys_word_wait(const uint32_t *word);
+/* The same for at most ms milliseconds; whether the word is set. */
+bool sys_word_wait_for(const uint32_t *word, long ms);
 void sys_word_set(uint32_t *word, uint32_t value);
 
 #endif
