@@ -58,7 +58,7 @@ int build_host(struct slot *slot, int *ret_signals, struct err *err)
 	(void)sigaddset(&child, SIGTERM);
 	(void)umask(0);
 	/* Whatever the caller ignores (SIGPIPE, SIGCHLD) must reach neither us nor the payload. */
-	for (int number = 1; number < NSIG; number++)
+	for (int number = 1; number < SIGRTMIN; number++)
 		(void)signal(number, SIG_DFL);
 	/* No groups of the caller's for the payload; nobody looks into this process. */
 	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0 || setgroups(0, NULL) < 0 ||

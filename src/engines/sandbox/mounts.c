@@ -208,7 +208,8 @@ long slot_build_root(struct slot *slot, int *ret_overlay, const char **ret_step)
 	long overlay = mount_overlay(&layers, ret_step);
 	if (overlay == -EINVAL)
 		overlay = mount_attached(&layers, ret_step);
-	(void)sys1(close, skeleton);
+	/* The skeleton stays open: dissolving a detached mount waits 2 ms for RCU. It goes at exit.
+	 */
 	if (overlay < 0)
 		return overlay;
 	*ret_overlay = (int)overlay;
