@@ -3,8 +3,8 @@
 
     bench/sandbox.py BUILD_DIR [--quick]
 
-Needs root. Peers are used when installed (apt-get install bubblewrap crun runc firejail). Writes
-bench/sandbox.md: latency in a tight loop and at 100 ms gaps, throughput, exposure, memory. Ratios
+Needs root. Peers are used when installed (apt-get install bubblewrap crun runc firejail). Prints,
+and writes BUILD_DIR/bench/sandbox.md: latency in a tight loop and at 100 ms gaps, throughput, exposure, memory. Ratios
 are against `bare` of the same round. With a real-time class (chrt) other work on the machine stays
 away; peers of the OCI kind fail there, so they are measured without.
 """
@@ -168,10 +168,12 @@ def memory_of_hot_slot(image):
     time.sleep(0.5)
     rss = [int(row.split()[1]) for pid in children(worker.pid)
            for row in open(f"/proc/{pid}/status") if row.startswith("VmRSS")]
+    pss = [int(row.split()[1]) for pid in children(worker.pid)
+           for row in open(f"/proc/{pid}/smaps_rollup") if row.startswith("Pss:")]
     after = available()
     worker.terminate()
     worker.wait()
-    return (before - after) / count, max(rss, default=0)
+    return (before - after) / count, max(rss, default=0), max(pss, default=0)
 
 
 def children(pid):
@@ -230,15 +232,15 @@ def main():
         out += [f"| {name} | {' | '.join(column[name] for column in columns)} |"
                 for name in columns[0]] + [""]
         out += exposure_table(base, image)
-        cost, rss = memory_of_hot_slot(image)
-        out += ["### Memory", "", f"One ready hot sandbox: {cost:.0f} KiB of the machine's memory; "
-                f"its supervisor's RSS: {rss} KiB.", ""]
+        cost, rss, pss = memory_of_hot_slot(image)
+        out += ["### Memory", "", f"One ready hot sandbox: {cost:.0f} KiB less available memory (only on a quiet "
+                f"machine); its supervisor: {rss} KiB RSS, {pss} KiB PSS.", ""]
     finally:
         if python_root:
             subprocess.run(["umount", python_root], check=False)
         shutil.rmtree(base, ignore_errors=True)
     text = "\n".join(out)
-    (ROOT / "bench/sandbox.md").write_text(text)
+    (BUILD / "bench/sandbox.md").write_text(text)
     print(text)
 
 
