@@ -714,6 +714,47 @@ static int do_results(char **argv)
 	return 0;
 }
 
+/* Written, read back, removed. */
+static int do_scratch(char **argv)
+{
+	char byte;
+	put(argv[2], "x");
+	int fd = open(argv[2], O_RDONLY);
+	return read(fd, &byte, 1) != 1 || close(fd) < 0 || unlink(argv[2]) < 0;
+}
+
+static char flip_path[64];
+static char *const *flip_names;
+
+static void *flip_body(void *unused)
+{
+	for (unsigned i = 0;; i++)
+		memcpy(flip_path, flip_names[i & 1], strlen(flip_names[i & 1]) + 1);
+	return unused;
+}
+
+/* Open while another thread rewrites the path; until both files were met. */
+static int do_path_flip(char **argv)
+{
+	pthread_t thread;
+	ino_t met[2] = {};
+	struct stat status;
+	flip_names = argv + 2;
+	memcpy(flip_path, flip_names[0], strlen(flip_names[0]) + 1);
+	pthread_create(&thread, NULL, flip_body, NULL);
+	for (int i = 0; i < 1000000; i++) {
+		int fd = open(flip_path, O_RDONLY);
+		if (fd < 0)
+			continue;
+		fstat(fd, &status);
+		close(fd);
+		met[met[0] && met[0] != status.st_ino] = status.st_ino;
+		if (met[1])
+			return 0;
+	}
+	return GOT_THROUGH;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(char **argv);
@@ -768,6 +809,8 @@ static const struct {
 	{ "exec-loop", do_exec_loop },
 	{ "thread-exec", do_thread_exec },
 	{ "results", do_results },
+	{ "scratch", do_scratch },
+	{ "path-flip", do_path_flip },
 };
 
 int main(int argc, char **argv)

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "engines/sandbox/copy.h"
+#include "engines/sandbox/files.h"
 #include "engines/sandbox/sys.h"
 #include "kit/base/fd.h"
 #include "kit/base/mem.h"
@@ -482,6 +483,7 @@ void build_undo(struct slot *slot)
 	fd_close(&slot->userns);
 	fd_close(&slot->ruleset);
 	fd_close(&slot->results_fd);
+	files_free(slot->files_used);
 	(void)setns(slot->host_mounts, CLONE_NEWNS); /* frees the sandbox's mounts */
 	(void)cgroup_remove(&slot->cgroup);
 }

@@ -16,11 +16,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "engines/sandbox/collect_hash.h"
 #include "engines/sandbox/collect_name.h"
 #include "kit/base/fd.h"
 #include "kit/base/mem.h"
 #include "kit/base/str.h"
-#include "kit/crypto/hash.h"
 
 #define WHY_NONE COLLECT_WHY_COUNT
 
@@ -328,7 +328,7 @@ static int read_file(struct tree *tree, const struct entry *entry, int fd,
 	uint8_t ret_digest[static COLLECT_DIGEST_SIZE], enum collect_why *ret_why, struct err *err)
 {
 	struct stat now;
-	auto_hash *hash = hash_stream_new(HASH_SHA256);
+	AUTO(collect_hash_done) struct collect_hash *hash = collect_hash_new();
 	uint64_t left = (uint64_t)entry->stat.st_size;
 	for (;;) {
 		ssize_t got = read(fd, tree->chunk, CHUNK_BYTES);
@@ -341,12 +341,12 @@ static int read_file(struct tree *tree, const struct entry *entry, int fd,
 		if (got == 0)
 			break;
 		left -= (uint64_t)got;
-		hash_stream_update(hash, view_of(tree->chunk, (size_t)got));
+		collect_hash_add(hash, view_of(tree->chunk, (size_t)got));
 		if (tree->sink.bytes)
 			TRY(tree->sink.bytes(
 				tree->sink.context, view_of(tree->chunk, (size_t)got), err));
 	}
-	hash_stream_final(hash, ret_digest);
+	collect_hash_end(hash, ret_digest);
 	if (fstat(fd, &now) < 0)
 		return err_sys(err, E_UNAVAILABLE, "fstat");
 	bool is_same = left == 0 && now.st_size == entry->stat.st_size &&

@@ -27,7 +27,8 @@ uint64_t slot_usec(const struct slot *slot)
 
 static bool is_trace_event(enum sandbox_event_kind kind)
 {
-	return kind == SANDBOX_EVENT_EXEC || kind == SANDBOX_EVENT_EXIT;
+	return kind == SANDBOX_EVENT_EXEC || kind == SANDBOX_EVENT_EXIT ||
+	       kind == SANDBOX_EVENT_FILE;
 }
 
 /* DONE also carries the program's results, when there are any. */

@@ -53,6 +53,7 @@ static const char *const backend_names[SANDBOX_BACKEND_COUNT] = {
 static const char *const trace_names[SANDBOX_TRACE_COUNT] = {
 	[SANDBOX_TRACE_NONE] = "none",
 	[SANDBOX_TRACE_EXEC] = "exec",
+	[SANDBOX_TRACE_FILES] = "files",
 };
 
 const char *sandbox_cause_name(enum sandbox_cause cause)

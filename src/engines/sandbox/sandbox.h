@@ -104,8 +104,9 @@ enum sandbox_backend {
 };
 
 enum sandbox_trace {
-	SANDBOX_TRACE_NONE, /* processes are still counted */
-	SANDBOX_TRACE_EXEC, /* exec and exit events */
+	SANDBOX_TRACE_NONE,  /* processes are still counted */
+	SANDBOX_TRACE_EXEC,  /* exec and exit events */
+	SANDBOX_TRACE_FILES, /* these, and at the end the set of files that were used */
 	SANDBOX_TRACE_COUNT,
 };
 
@@ -200,11 +201,25 @@ enum sandbox_event_kind {
 	SANDBOX_EVENT_STARTED, /* the program is being executed */
 	SANDBOX_EVENT_EXEC,
 	SANDBOX_EVENT_EXIT,
+	SANDBOX_EVENT_FILE, /* SANDBOX_TRACE_FILES: one file, once, before DONE; by path */
 	SANDBOX_EVENT_STAT,
 	SANDBOX_EVENT_DONE, /* the result; outputs are complete; processes may still be dying */
 	SANDBOX_EVENT_GONE, /* nothing is alive, mounted or stored any more; the last event */
 	SANDBOX_EVENT_NONE, /* nothing there (SANDBOX_DONT_WAIT) */
 	SANDBOX_EVENT_COUNT,
+};
+
+/*
+ * What was done to a file: bits of sandbox_event.access. WRITTEN: closed after it was open for
+ * writing. LEFT: it stands in a writable directory at the end, whoever made it and however it got
+ * its name; regular ones with their digest. A file that was created and is gone again has no LEFT.
+ */
+enum sandbox_access {
+	SANDBOX_ACCESS_OPENED = 1,
+	SANDBOX_ACCESS_EXECUTED = 2,
+	SANDBOX_ACCESS_WRITTEN = 4,
+	SANDBOX_ACCESS_LEFT = 8,
+	SANDBOX_ACCESS_HAS_DIGEST = 16,
 };
 
 /*
@@ -222,9 +237,12 @@ struct sandbox_event {
 	uint32_t ppid;
 	int exit_code;               /* EXIT: code, or 128 + signal */
 	int results_fd;              /* DONE, if the plan wants_results: below; else -1 */
+	uint32_t access;             /* FILE: sandbox_access */
 	uint8_t argv_sha256[32];     /* EXEC: over the NUL-terminated arguments, as the kernel holds
 					them */
-	char path[SANDBOX_PATH_MAX]; /* EXEC: the file, inside the sandbox */
+	uint8_t file_sha256[32];     /* FILE, if it has a digest */
+	char path[SANDBOX_PATH_MAX]; /* EXEC, FILE: inside the sandbox; FILE: bytes that are not
+					printable ASCII as \xHH */
 	struct sandbox_statistics statistics; /* STAT */
 	struct sandbox_result result;         /* DONE */
 };

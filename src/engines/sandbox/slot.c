@@ -31,6 +31,7 @@
 #include "engines/sandbox/cause.h"
 #include "engines/sandbox/copy.h"
 #include "engines/sandbox/events.h"
+#include "engines/sandbox/files.h"
 #include "engines/sandbox/sys.h"
 #include "engines/sandbox/tracer.h"
 #include "kit/base/fd.h"
@@ -219,6 +220,7 @@ static void check_clock(struct loop *loop)
 	const struct sandbox_plan *plan = &slot->parsed.plan;
 	uint64_t now = slot_usec(slot);
 	events_flush_old(slot);
+	files_drain(slot->files_used);
 	if (now >= loop->wall_deadline_usec)
 		slot_end(slot, SANDBOX_CAUSE_WALL_TIMEOUT, "ran longer than its wall time limit");
 	if (now >= loop->next_cpu_usec) {
@@ -249,6 +251,8 @@ static struct timespec time_to_next(const struct loop *loop)
 	uint64_t rest = next > now ? next - now : 0;
 	if (loop->slot->queue.size)
 		rest = MIN(rest, (uint64_t)EVENTS_WAIT_USEC);
+	if (loop->slot->files_used)
+		rest = MIN(rest, (uint64_t)FILES_DRAIN_USEC);
 	return (struct timespec){ .tv_sec = (time_t)(rest / 1000000u),
 		.tv_nsec = (long)(rest % 1000000u) * 1000 };
 }
@@ -308,6 +312,7 @@ static void report_done(struct loop *loop)
 	drain(slot, &slot->error, "stderr");
 	read_statistics(loop, slot->parsed.plan.stat_interval_ms != 0, &result->statistics);
 	fill_from_usage(loop, &result->statistics);
+	files_report(slot);
 	build_open_results(slot);
 	events_flush(slot); /* the counts of the trace are known then */
 	result->tier = slot->config.tier;
@@ -334,7 +339,8 @@ static void finish(struct loop *loop)
 		kill_all(slot);
 		tracer_tell_exit(&loop->tracer, slot->result.exit_code);
 	}
-	bool is_early = (is_alone || is_told) && !slot->parsed.plan.wants_results;
+	bool is_early = (is_alone || is_told) && !slot->parsed.plan.wants_results &&
+			!slot->files_used;
 	if (is_early)
 		report_done(loop);
 	kill_all(slot);
@@ -459,6 +465,7 @@ static int start_run(struct loop *loop, struct err *err)
 				      : limits->cpu_ms * USEC_PER_MS / slot->processor_count;
 	loop->next_stat_usec = (uint64_t)slot->parsed.plan.stat_interval_ms * USEC_PER_MS;
 	TRY(build_results(slot, err));
+	TRY(files_start(slot, err)); /* inputs may have been mounted since */
 	if (slot->config.is_prepared)
 		stay_here(slot, true);
 	if (slot->config.is_parked)
@@ -478,6 +485,7 @@ static int run_payload(struct loop *loop, struct err *err)
 {
 	struct slot *slot = loop->slot;
 	TRY(tracer_start(&loop->tracer, slot, err));
+	TRY(files_start(slot, err));
 	TRY(build_check(slot, err));
 	if (slot->config.is_prepared)
 		TRY(wait_for_plan(loop, err));

@@ -98,8 +98,9 @@ struct slot {
 	struct sandbox_event parked_exec; /* seen before the run began, reported when it does */
 	uint64_t cpu_base_usec;           /* used before the run began */
 
-	int results_fd; /* what the program left, for DONE; -1 none */
-	int ruleset;    /* Landlock, -1 none */
+	struct files *files_used; /* files.c; NULL unless traced */
+	int results_fd;           /* what the program left, for DONE; -1 none */
+	int ruleset;              /* Landlock, -1 none */
 	int landlock_abi;
 	uint64_t root_mount_id;
 	cpu_set_t processors;

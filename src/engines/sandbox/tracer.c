@@ -83,7 +83,7 @@ static void resume(pid_t tid, int signal)
 
 static bool is_traced_run(const struct tracer *tracer)
 {
-	return tracer->slot->parsed.plan.trace == SANDBOX_TRACE_EXEC;
+	return tracer->slot->parsed.plan.trace != SANDBOX_TRACE_NONE;
 }
 
 static void begin_process(struct tracer *tracer, struct traced *task, uint32_t parent)

@@ -134,7 +134,7 @@ int wire_decode_plan(struct view message, struct wire_parsed *ret_parsed, struct
 
 size_t wire_event_size(const struct sandbox_event *event)
 {
-	if (event->kind == SANDBOX_EVENT_EXEC)
+	if (event->kind == SANDBOX_EVENT_EXEC || event->kind == SANDBOX_EVENT_FILE)
 		return offsetof(struct sandbox_event, path) + strlen(event->path) + 1;
 	if (event->kind == SANDBOX_EVENT_STAT)
 		return offsetof(struct sandbox_event, result);

@@ -187,7 +187,8 @@ static int make_run(struct job *job, struct err *err)
 	json_set(run, "usage", usage_json(job));
 	json_set(run, "sandbox", sandbox_run_json(job));
 	json_set(run, "trace",
-		trace_summary(&job->trace, "process", "ptrace-exec",
+		trace_summary(&job->trace, job->request.traces_files ? "files" : "process",
+			job->request.traces_files ? "ptrace-exec+fanotify" : "ptrace-exec",
 			!job->has_run || job->result.trace_complete));
 	json_set(run, "llmUsage", json_new_null());
 	json_set(run, "disclosures", disclosures_json(job));

@@ -23,6 +23,8 @@ static struct sandbox_plan plan_of(const struct job *job)
 	plan.cwd = PLAN_WORK_DIRECTORY;
 	plan.stat_interval_ms = STAT_INTERVAL_MS;
 	plan.wants_results = job->request.wants_results;
+	if (job->request.traces_files)
+		plan.trace = SANDBOX_TRACE_FILES;
 	plan.limits.wall_ms = (uint64_t)limits->timeout_seconds * 1000;
 	plan.limits.cpu_ms = 2 * plan.limits.wall_ms;
 	plan.limits.file_bytes = (uint64_t)limits->max_file_mb * MB;
@@ -63,7 +65,7 @@ static int renew_supervisor(struct job *job, struct err *err)
 static int take_ready(struct job *job, bool *ret_taken, struct err *err)
 {
 	*ret_taken = false;
-	if (!job->options->has_pool)
+	if (!job->options->has_pool || job->request.traces_files) /* prepared for the usual trace */
 		return 0;
 	TRY(message_send(job->socket, AGENT_TAKE, view_string(job->shape.name), NULL, 0, err));
 	for (;;) {
@@ -127,7 +129,7 @@ static int offer_template(struct job *job, int mask_fd, struct err *err)
 {
 	auto_json *body = slot_shape_json(&job->shape);
 	auto_close clone = -1;
-	if (!job->options->has_pool)
+	if (!job->options->has_pool || job->request.traces_files)
 		return 0;
 	TRY(image_clone(mask_fd, &clone, err));
 	return job_send(job, AGENT_KEEP, body, &clone, 1, err);
@@ -183,6 +185,28 @@ static int trace_exit(struct job *job, const struct sandbox_event *event, struct
 	return trace_append(&job->trace, "exit", job_elapsed_us(job), row, err);
 }
 
+/* Keys only where they say yes: thousands of these stand in a trace. */
+static int trace_file(struct job *job, const struct sandbox_event *event, struct err *err)
+{
+	static const struct {
+		uint32_t access;
+		const char *name;
+	} rows[] = {
+		{ SANDBOX_ACCESS_OPENED, "opened" },
+		{ SANDBOX_ACCESS_EXECUTED, "executed" },
+		{ SANDBOX_ACCESS_WRITTEN, "written" },
+		{ SANDBOX_ACCESS_LEFT, "left" },
+	};
+	struct json *row = json_new_object();
+	json_set_string(row, "path", event->path);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (event->access & rows[i].access)
+			json_set_boolean(row, rows[i].name, true);
+	if (event->access & SANDBOX_ACCESS_HAS_DIGEST)
+		json_set_hex(row, "sha256", view_of(event->file_sha256, SHA256_SIZE));
+	return trace_append(&job->trace, "file", job_elapsed_us(job), row, err);
+}
+
 static int send_stat(struct job *job, const struct sandbox_event *event, struct err *err)
 {
 	auto_json *body = json_new_object();
@@ -204,6 +228,7 @@ static int on_done(struct job *job, const struct sandbox_event *event, struct er
 	job->result = event->result;
 	job->results_fd = event->results_fd;
 	job->has_run = true;
+	trace_note_lost(&job->trace, job->result.trace_lost, job->result.trace_truncated);
 	json_set_string(row, "cause", sandbox_cause_name(event->result.cause));
 	json_set_integer(row, "exit_code", event->result.exit_code);
 	TRY(trace_append(&job->trace, "end", job_elapsed_us(job), row, err));
@@ -221,6 +246,8 @@ static int on_event(struct job *job, const struct sandbox_event *event, struct e
 		return trace_exec(job, event, err);
 	case SANDBOX_EVENT_EXIT:
 		return trace_exit(job, event, err);
+	case SANDBOX_EVENT_FILE:
+		return trace_file(job, event, err);
 	case SANDBOX_EVENT_STAT:
 		return send_stat(job, event, err);
 	case SANDBOX_EVENT_DONE:

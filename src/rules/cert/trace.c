@@ -79,6 +79,12 @@ int trace_append(
 	return append(trace, kind, owned, err);
 }
 
+void trace_note_lost(struct trace *trace, uint32_t lost, bool is_truncated)
+{
+	trace->lost += lost;
+	trace->is_truncated |= is_truncated;
+}
+
 struct json *trace_summary(
 	const struct trace *trace, const char *level, const char *backend, bool is_complete)
 {

@@ -44,6 +44,9 @@ void trace_done(struct trace *trace);
 int trace_append(struct trace *trace, const char *kind, int64_t t_us, struct json *event,
 	struct err *err) MUST_CHECK;
 
+/* The source of events says that it lost some, or left some out: the summary says so too. */
+void trace_note_lost(struct trace *trace, uint32_t lost, bool is_truncated);
+
 /* Salt of leaf index. */
 void trace_salt(const uint8_t seed[static TRACE_SEED_SIZE], uint64_t index,
 	uint8_t ret_salt[static TRACE_SALT_SIZE]);

@@ -276,7 +276,7 @@ static int read_sandbox(
 	const struct json *sandbox, struct execute_request *request, struct err *err)
 {
 	const struct json *tools, *scripts, *llm, *entrypoint, *args, *env, *input, *environment,
-		*collect;
+		*collect, *trace;
 	const struct json_member members[] = {
 		{ "tools", JSON_KIND_ARRAY, true, &tools },
 		{ "scripts", JSON_KIND_OBJECT, true, &scripts },
@@ -287,6 +287,7 @@ static int read_sandbox(
 		{ "stdin", JSON_KIND_STRING, false, &input },
 		{ "environment", JSON_KIND_OBJECT, false, &environment },
 		{ "collect", JSON_KIND_BOOLEAN, false, &collect },
+		{ "trace", JSON_KIND_STRING, false, &trace },
 	};
 	TRY(json_match(sandbox, "sandbox", members, ARRAY_SIZE(members), err));
 	if (llm && json_kind(llm) != JSON_KIND_NULL)
@@ -303,6 +304,10 @@ static int read_sandbox(
 		return err_set(err, E_LIMIT, "at sandbox.stdin: %zu bytes, limit %d",
 			request->stdin_text.size, EXECUTE_STDIN_MAX);
 	request->wants_results = json_as_boolean(collect);
+	request->traces_files = trace && view_equal_string(json_as_view(trace), "files");
+	if (trace && !request->traces_files && !view_equal_string(json_as_view(trace), "process"))
+		return err_set(
+			err, E_INVALID, "at sandbox.trace: expected \"process\" or \"files\"");
 	return read_limits(environment, &request->limits, err);
 }
 

@@ -95,6 +95,7 @@ struct execute_request {
 	struct execute_env env[EXECUTE_ENV_MAX]; /* sorted by name */
 	size_t env_count;
 	struct view stdin_text;
+	bool traces_files;  /* "trace": "files"; else "process" */
 	bool wants_results; /* "collect": the files below /work/results come back */
 	struct execute_limits limits;
 };
