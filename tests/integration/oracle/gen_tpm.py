@@ -404,6 +404,11 @@ for size in (0, 15, 16, 17, 64):
         w["quote"]["nonce"] = rng.randbytes(size)
         w["policy"].update(nonce=w["quote"]["nonce"].hex(), min_nonce=0)
     FAULTS.append((f"nonce-free-{size}", change_free))
+
+    def change_32(w, rng, size=size):
+        w["quote"]["nonce"] = rng.randbytes(size)
+        w["policy"].update(nonce=w["quote"]["nonce"].hex(), min_nonce=17)
+    FAULTS.append((f"nonce-17-{size}", change_32))
 table("sig", {
     "flip": edit("sig", lambda d, r: flip(d, -1 - r.randrange(30), r.randrange(8))),
     "flip-any": edit("sig", lambda d, r: flip(d, r.randrange(len(d)), r.randrange(8))),

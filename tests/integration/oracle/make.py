@@ -140,6 +140,8 @@ def crl(c):
 
 def flip(data, at, bit=0):
     """One bit changed; at counts from either end."""
+    if not data:
+        return b"\1"
     at %= len(data)
     return data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1:]
 

@@ -139,7 +139,7 @@ def depth_of(text):
 
 @functools.lru_cache(1024)
 def strict_json(data):
-    """Text and value; Bad for duplicates, numbers that are no integers, anything behind."""
+    """Text and value; Bad for duplicates, depth, anything behind."""
     def once(pairs):
         names = [n for n, _ in pairs]
         if len(set(names)) != len(names):
@@ -152,8 +152,7 @@ def strict_json(data):
         text = data.decode("utf-8")
         if depth_of(text) > 16:
             raise Bad("depth")
-        return text, json.loads(text, object_pairs_hook=once, parse_float=refuse,
-                                parse_constant=refuse)
+        return text, json.loads(text, object_pairs_hook=once, parse_constant=refuse)
     except (ValueError, RecursionError):
         raise Bad("json") from None
 
