@@ -32,7 +32,7 @@ LIBRARY_HOMES = {
     "sqlite3.h": ("src/engines/store",),
     "microhttpd.h": ("src/engines/net",),
     "uv.h": ("src/engines/net", "src/programs/cced"),
-    "curl/": ("src/engines/net", "src/programs/tee-fetch"),
+    "curl/": ("src/engines/net", "src/programs/tee-fetch", "src/programs/cupel-attest"),
     "tss2/": ("src/engines/evidence",),
     "seccomp.h": ("src/kit/proc", "src/engines/sandbox"),
 }

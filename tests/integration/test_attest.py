@@ -1,9 +1,13 @@
 """`cupel attest` from outside: verdicts, exit codes, hostile input, the isolated verifier."""
+import contextlib
+import http.server
 import json
 import os
 import pathlib
 import random
 import subprocess
+import threading
+import urllib.parse
 
 import pytest
 
@@ -126,3 +130,102 @@ def test_measure_and_replay():
     assert status == USAGE and "launch.no_kernel_hashes" in error
     status, out, _ = attest("replay", "--cc", VECTORS / "tpm/eventlogs/cos-113-ccel.bin")
     assert status == 0 and json.loads(out)["events"] == 43
+
+
+FOLDER = VECTORS / "tdx/collateral/b0c06f-2025-06"
+QUOTE = VECTORS / "tdx/quotes/v4-b0c06f.bin"
+
+
+@contextlib.contextmanager
+def pcs(change=lambda path, status, headers, body: (status, headers, body)):
+    """A service shaped like Intel's; change() may spoil its answers. Yields URL and paths asked."""
+    asked = []
+    chain = {name: urllib.parse.quote((FOLDER / file).read_text()) for name, file in
+             (("TCB-Info-Issuer-Chain", "tcb_chain.pem"),
+              ("SGX-Enclave-Identity-Issuer-Chain", "qe_chain.pem"))}
+    answers = {
+        "/tdx/certification/v4/tcb?fmspc=b0c06f000000": ("TCB-Info-Issuer-Chain", "tcb_info.json"),
+        "/tdx/certification/v4/qe/identity": ("SGX-Enclave-Identity-Issuer-Chain", "qe_identity.json"),
+        "/sgx/certification/v4/pckcrl?ca=platform&encoding=der": (None, "pck_crl.der"),
+        "/sgx/certification/v4/rootcacrl": (None, "root_crl.der"),
+    }
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            name, file = answers.get(self.path, (None, None))
+            body = (FOLDER / file).read_bytes() if file else b"no"
+            if file == "root_crl.der":
+                body = body.hex().encode()  # as a PCCS does
+            headers = {name: chain[name]} if name else {}
+            status, headers, body = change(self.path, 200 if file else 404, headers, body)
+            self.send_response(status)
+            for each in headers.items():
+                self.send_header(*each)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@needs_vectors
+def test_collateral_is_fetched_and_serves(tmp_path):
+    with pcs() as (url, asked):
+        status, _, error = attest("collateral", "fetch", "--pcs", url, QUOTE, tmp_path / "c")
+    assert (status, len(asked)) == (0, 4), error
+    for path in (tmp_path / "c").iterdir():
+        assert path.read_bytes() == (FOLDER / path.name).read_bytes(), path
+    assert attest("verify", QUOTE, "--collateral", tmp_path / "c",
+                  "--as-of", "2025-06-20T00:00:00Z")[0] == AFFIRMING
+
+
+SPOILED = {
+    "missing": lambda path, status, headers, body: (404, headers, body),
+    "server error": lambda path, status, headers, body: (503, headers, body),
+    "redirect": lambda path, status, headers, body: (302, {"Location": "http://127.0.0.1:1/"}, b""),
+    "no chain": lambda path, status, headers, body: (200, {}, body),
+    "bad chain": lambda path, status, headers, body: (200, {k: "%zz" for k in headers}, body),
+    "too long": lambda path, status, headers, body: (200, headers, b"x" * (5 << 20)),
+}
+
+
+@needs_vectors
+@pytest.mark.parametrize("fault", SPOILED)
+def test_a_faulty_service_leaves_nothing(tmp_path, fault):
+    with pcs(SPOILED[fault]) as (url, _):
+        status, _, error = attest("collateral", "fetch", "--pcs", url, QUOTE, tmp_path / "c")
+    assert status == REFUSED and error
+    assert not (tmp_path / "c").exists()
+
+
+@needs_vectors
+def test_a_lying_service_is_refused_at_verification(tmp_path):
+    def lie(path, status, headers, body):
+        if "/tcb?" in path:
+            body = body.replace(b'"tcbEvaluationDataNumber":17', b'"tcbEvaluationDataNumber":99')
+        return status, headers, body
+
+    with pcs(lie) as (url, _):
+        assert attest("collateral", "fetch", "--pcs", url, QUOTE, tmp_path / "c")[0] == 0
+    status, out, _ = attest("verify", QUOTE, "--collateral", tmp_path / "c", "--json",
+                            "--as-of", "2025-06-20T00:00:00Z")
+    assert status == REFUSED
+    assert [r["code"] for r in json.loads(out)["reasons"]] == ["tcb_info.signature"]
+
+
+@needs_vectors
+def test_only_https_or_this_machine(tmp_path):
+    for url in ("http://example.test", "file:///etc", "ftp://127.0.0.1:1", "http://127.0.0.1.example.test:1"):
+        status, _, error = attest("collateral", "fetch", "--pcs", url, QUOTE, tmp_path / "c")
+        assert status == REFUSED and "https" in error, url

@@ -40,6 +40,7 @@ int attest_verify(int argc, char **argv, struct err *err) MUST_CHECK;
 int attest_inspect(int argc, char **argv, struct err *err) MUST_CHECK;
 int attest_measure(int argc, char **argv, struct err *err) MUST_CHECK;
 int attest_replay(int argc, char **argv, struct err *err) MUST_CHECK;
+int attest_fetch(int argc, char **argv, struct err *err) MUST_CHECK; /* of collateral */
 int attest_collateral(int argc, char **argv, struct err *err) MUST_CHECK;
 
 /* Print a JSON value with a newline. */

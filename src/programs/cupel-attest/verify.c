@@ -187,5 +187,8 @@ int attest_collateral(int argc, char **argv, struct err *err)
 		return export_bundle(argv[2], argv[3], err);
 	if (argc == 4 && str_equal(argv[1], "import"))
 		return import_bundle(argv[2], argv[3], err);
-	return err_set(err, E_INVALID, "expected: collateral export DIR FILE, or import FILE DIR");
+	if (argc >= 2 && str_equal(argv[1], "fetch"))
+		return attest_fetch(argc - 1, argv + 1, err);
+	return err_set(err, E_INVALID,
+		"expected: collateral fetch --pcs URL QUOTE DIR, export DIR FILE, import FILE DIR");
 }

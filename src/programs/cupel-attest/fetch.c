@@ -1,0 +1,265 @@
+/*
+ * cupel attest collateral fetch: what a quote needs from a service shaped like Intel's PCS (or a
+ * PCCS). Everything is fetched before anything is written. Nothing is believed here: the appraisal
+ * checks every signature, so a lying service can only be a missing one.
+ *
+ * https only; http to this machine alone, for a PCCS beside us and for tests. No redirects.
+ */
+#include <curl/curl.h>
+#include <errno.h>
+#include <getopt.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "kit/base/fd.h"
+#include "kit/base/mem.h"
+#include "kit/base/str.h"
+#include "kit/codec/hex.h"
+#include "programs/cupel-attest/attest.h"
+#include "rules/appraise/tdx_internal.h"
+
+enum {
+	BODY_MAX = 4 << 20,
+	CHAIN_MAX = 64 << 10,
+	URL_SIZE = 512,
+	PATH_SIZE = 1024,
+	TIMEOUT_S = 20,
+	STATUS_OK = 200,
+	FMSPC_SIZE = 6,
+};
+
+/* One request and where its parts go. */
+struct resource {
+	const char *path;         /* behind the service's URL; %s: FMSPC or CA */
+	const char *chain_header; /* NULL: none */
+	enum bundle_item body_item;
+	enum bundle_item chain_item;
+	bool needs_fmspc, needs_ca;
+};
+
+static const struct resource resources[] = {
+	{ "/tdx/certification/v4/tcb?fmspc=%s", "TCB-Info-Issuer-Chain", BUNDLE_TCB_INFO,
+		BUNDLE_TCB_CHAIN, true, false },
+	{ "/tdx/certification/v4/qe/identity", "SGX-Enclave-Identity-Issuer-Chain",
+		BUNDLE_QE_IDENTITY, BUNDLE_QE_CHAIN, false, false },
+	{ "/sgx/certification/v4/pckcrl?ca=%s&encoding=der", NULL, BUNDLE_PCK_CRL,
+		BUNDLE_ITEM_COUNT, false, true },
+	{ "/sgx/certification/v4/rootcacrl", NULL, BUNDLE_ROOT_CRL, BUNDLE_ITEM_COUNT, false,
+		false },
+};
+
+struct fetch {
+	CURL *curl;
+	const char *service;
+	const char *root_crl; /* URL of its own, or NULL */
+	char fmspc[HEX_SIZE(FMSPC_SIZE)];
+	const char *ca;
+	const struct resource *resource;
+	struct buf body, chain;
+	struct buf items[BUNDLE_ITEM_COUNT];
+};
+
+static void fetch_done(struct fetch *f)
+{
+	curl_easy_cleanup(f->curl);
+	buf_done(&f->body);
+	buf_done(&f->chain);
+	for (size_t i = 0; i < ARRAY_SIZE(f->items); i++)
+		buf_done(&f->items[i]);
+}
+
+/* The platform's FMSPC and CA, from the quote's own PCK certificate. */
+static int read_platform(struct fetch *f, struct view quote_bytes, struct err *err)
+{
+	struct tdx_quote quote;
+	struct view certificates[X509_CHAIN_MAX];
+	struct x509 leaf;
+	struct pck_extension pck;
+	auto_done(buf) der = {};
+	const char *code;
+	size_t offset, count = 0;
+	if (!tdx_quote_parse(quote_bytes, &quote, &code, &offset))
+		return err_set(err, E_INVALID, "%s at byte %zu", code, offset);
+	TRY(x509_pem(quote.pck_pem, &der, certificates, X509_CHAIN_MAX, &count, err));
+	if (count == 0 || x509_parse(certificates[0], &leaf, err) < 0 ||
+		pck_extension_parse(&leaf, &pck) != NULL)
+		return err_set(
+			err, E_INVALID, "the quote has no PCK certificate that names a platform");
+	hex_encode(pck.fmspc, f->fmspc);
+	f->ca = x509_name_is(leaf.issuer, "Intel SGX PCK Processor CA") ? "processor" : "platform";
+	return 0;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *context)
+{
+	struct fetch *f = context;
+	struct err ignored;
+	return buf_append(&f->body, view_of(bytes, size * count), &ignored) == 0 ? size * count : 0;
+}
+
+static int hex_digit(char digit)
+{
+	const char *digits = "0123456789abcdef", *found = strchr(digits, digit | 0x20);
+	return digit && found ? (int)(found - digits)
+			      : -1; /* lint: return-minus-one because none */
+}
+
+/* The issuer chain comes as a percent-encoded header. */
+static int put_decoded(struct buf *chain, struct view text, struct err *err)
+{
+	for (size_t i = 0; i < text.size; i++) {
+		uint8_t byte = text.data[i];
+		bool is_escape = byte == '%' && i + 2 < text.size;
+		int high = is_escape ? hex_digit((char)text.data[i + 1]) : 0;
+		int low = is_escape ? hex_digit((char)text.data[i + 2]) : 0;
+		if (byte == '\r' || byte == '\n')
+			continue;
+		if (high < 0 || low < 0)
+			return err_set(err, E_INTEGRITY, "a chain header is malformed");
+		if (is_escape) {
+			byte = (uint8_t)(high << 4 | low);
+			i += 2;
+		}
+		TRY(buf_append(chain, view_of(&byte, 1), err));
+	}
+	return 0;
+}
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *context)
+{
+	struct fetch *f = context;
+	const char *name = f->resource->chain_header;
+	struct view line = view_of(bytes, size * count);
+	struct err ignored;
+	size_t name_size = name ? strlen(name) : 0;
+	bool is_chain = name && line.size > name_size + 2 &&
+			strncasecmp(bytes, name, name_size) == 0 && bytes[name_size] == ':';
+	if (!is_chain)
+		return line.size;
+	size_t at = name_size + 1;
+	while (at < line.size && bytes[at] == ' ')
+		at++;
+	return put_decoded(&f->chain, view_of(line.data + at, line.size - at), &ignored) == 0
+		       ? line.size
+		       : 0;
+}
+
+static bool is_allowed(const char *url)
+{
+	return str_starts(url, "https://") || str_starts(url, "http://127.0.0.1:") ||
+	       str_starts(url, "http://[::1]:") || str_starts(url, "http://localhost:");
+}
+
+static int perform(struct fetch *f, const char *url, struct err *err)
+{
+	char message[CURL_ERROR_SIZE] = "";
+	long status = 0;
+	if (!is_allowed(url))
+		return err_set(
+			err, E_DENIED, "expected https (http only to this machine): %.64s", url);
+	f->body.size = 0;
+	f->chain.size = 0;
+	curl_easy_reset(f->curl);
+	(void)curl_easy_setopt(f->curl, CURLOPT_URL, url);
+	(void)curl_easy_setopt(f->curl, CURLOPT_PROTOCOLS_STR, "https,http");
+	(void)curl_easy_setopt(f->curl, CURLOPT_FOLLOWLOCATION, 0L);
+	(void)curl_easy_setopt(f->curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
+	(void)curl_easy_setopt(f->curl, CURLOPT_NOSIGNAL, 1L);
+	(void)curl_easy_setopt(f->curl, CURLOPT_ERRORBUFFER, message);
+	(void)curl_easy_setopt(f->curl, CURLOPT_WRITEFUNCTION, on_body);
+	(void)curl_easy_setopt(f->curl, CURLOPT_WRITEDATA, f);
+	(void)curl_easy_setopt(f->curl, CURLOPT_HEADERFUNCTION, on_header);
+	(void)curl_easy_setopt(f->curl, CURLOPT_HEADERDATA, f);
+	CURLcode code = curl_easy_perform(f->curl);
+	if (code != CURLE_OK)
+		return err_set(err, E_UNAVAILABLE, "%.200s: %.100s", url,
+			message[0] ? message : curl_easy_strerror(code));
+	(void)curl_easy_getinfo(f->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status != STATUS_OK)
+		return err_set(err, E_UNAVAILABLE, "%.200s: status %ld, expected 200", url, status);
+	return 0;
+}
+
+/* A PCCS gives the root CRL as hexadecimal text, Intel as DER. */
+static int keep_body(struct fetch *f, enum bundle_item item, struct err *err)
+{
+	struct view text = buf_view(&f->body);
+	struct buf *to = &f->items[item];
+	struct err ignored;
+	if (item != BUNDLE_ROOT_CRL || text.size % 2)
+		return buf_append(to, text, err);
+	TRY(buf_reserve(to, text.size / 2, err));
+	if (hex_decode(text, to->data, text.size / 2, &ignored) < 0)
+		return buf_append(to, text, err);
+	to->size = text.size / 2;
+	return 0;
+}
+
+static int get(struct fetch *f, const struct resource *resource, struct err *err)
+{
+	char url[URL_SIZE], path[URL_SIZE];
+	const char *part = resource->needs_fmspc ? f->fmspc : f->ca;
+	const char *at = strstr(resource->path, "%s");
+	if (at)
+		TRY(str_format(path, sizeof(path), err, "%.*s%s%s", (int)(at - resource->path),
+			resource->path, part, at + 2));
+	else
+		TRY(str_format(path, sizeof(path), err, "%s", resource->path));
+	bool has_own_url = resource->body_item == BUNDLE_ROOT_CRL && f->root_crl;
+	TRY(str_format(url, sizeof(url), err, "%s%s", has_own_url ? f->root_crl : f->service,
+		has_own_url ? "" : path));
+	f->resource = resource;
+	TRY(perform(f, url, err));
+	TRY(keep_body(f, resource->body_item, err));
+	if (!resource->chain_header)
+		return 0;
+	if (f->chain.size == 0)
+		return err_set(
+			err, E_INTEGRITY, "%.200s: no header %s", url, resource->chain_header);
+	return buf_append(&f->items[resource->chain_item], buf_view(&f->chain), err);
+}
+
+static int write_items(const struct fetch *f, const char *directory, struct err *err)
+{
+	if (mkdir(directory, 0755) < 0 && errno != EEXIST)
+		return err_sys(err, E_UNAVAILABLE, "making %s", directory);
+	for (size_t i = 0; i < BUNDLE_ITEM_COUNT; i++) {
+		char path[PATH_SIZE];
+		if (f->items[i].size == 0)
+			continue;
+		TRY(str_format(path, sizeof(path), err, "%s/%s", directory,
+			bundle_item_name((enum bundle_item)i)));
+		TRY(fd_write_file_atomic(path, buf_view(&f->items[i]), 0644, err));
+	}
+	return 0;
+}
+
+int attest_fetch(int argc, char **argv, struct err *err)
+{
+	enum { OPTION_PCS = 1, OPTION_ROOT_CRL };
+	static const struct option names[] = { { "pcs", required_argument, NULL, OPTION_PCS },
+		{ "root-crl", required_argument, NULL, OPTION_ROOT_CRL }, { NULL, 0, NULL, 0 } };
+	AUTO(fetch_done)
+	struct fetch f = { .body.limit = BODY_MAX, .chain.limit = CHAIN_MAX };
+	auto_done(loaded) loaded = {};
+	int each;
+	while ((each = getopt_long(argc, argv, "", names, NULL)) >= 0) {
+		if (each == OPTION_PCS)
+			f.service = optarg;
+		else if (each == OPTION_ROOT_CRL)
+			f.root_crl = optarg;
+		else
+			return err_set(err, E_INVALID, "unknown option; see cupel attest --help");
+	}
+	if (!f.service || optind + 2 != argc)
+		return err_set(err, E_INVALID, "expected: collateral fetch --pcs URL QUOTE DIR");
+	TRY(load_evidence(&loaded, argv[optind], err));
+	TRY(read_platform(&f, loaded.bundle.items[BUNDLE_QUOTE], err));
+	f.curl = curl_easy_init();
+	if (!f.curl)
+		return err_set(err, E_INTERNAL, "libcurl could not start");
+	for (size_t i = 0; i < ARRAY_SIZE(resources); i++)
+		TRY(get(&f, &resources[i], err));
+	return write_items(&f, argv[optind + 1], err);
+}
