@@ -99,13 +99,14 @@ def pack(tree, target, requests):
     programs = BUILD / "src" / "programs"
     services = [programs / name / name for name in
                 ("cced", "cced-keys", "tee-agent", "tee-fetch", "tee-sim")]
-    tests = [BUILD / "tests" / "hostile" / name for name in ("test_sandbox", "test_sandbox_pool")]
+    payloads = [p for p in sorted((BUILD / "tests" / "hostile").iterdir())
+                if p.is_file() and os.access(p, os.X_OK)]
+    tests = [p for p in payloads if p.name.startswith("test_")]
     sandbox = programs / "cupel-sandbox" / "cupel-sandbox"
     archive = Archive(target)
     archive.entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
     archive.copy(HERE / "init", "/init")
     archive.copy("/bin/busybox", "/bin/busybox")
-    payloads = [p for p in (BUILD / "tests" / "hostile").iterdir() if p.is_file() and os.access(p, os.X_OK)]
     for path in [*services, *payloads, sandbox,
                  *sorted(libraries(*services, *tests))]:
         archive.copy(path)
