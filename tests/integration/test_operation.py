@@ -13,7 +13,7 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from service import CCED, Service, script  # noqa: E402
+from service import CCED, Service, our_processes, program, script  # noqa: E402
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces and mounts")
 
@@ -189,3 +189,57 @@ def test_no_principal_takes_all_places(tmp_path):
         assert others == [202, 202, 429]
     finally:
         service.stop(9)
+
+
+def play_tsm(tree, sim_dir, stop):
+    """A configfs-tsm entry whose kernel is tee-sim: real quotes, but under a simulated root."""
+    generation, last = 0, None
+    while not stop.is_set():
+        data = (tree / "inblob").read_bytes()
+        stamp = (tree / "inblob").stat().st_mtime_ns
+        if len(data) == 64 and stamp != last:
+            last, generation = stamp, generation + 1
+            quote = subprocess.run([program("tee-sim"), "quote", "--dir", sim_dir, "--report-data",
+                                    data.hex()], stdout=subprocess.PIPE, check=True).stdout
+            for name, content in (("outblob", quote), ("generation", f"{generation}\n".encode())):
+                (tree / (name + ".new")).write_bytes(content)
+                (tree / (name + ".new")).rename(tree / name)
+        time.sleep(0.002)
+
+
+def test_hardware_platform_by_configfs(tmp_path):
+    """The hardware path end to end; a quote whose root is simulated must not pass as hardware."""
+    sim, tree = tmp_path / "sim", tmp_path / "tsm"
+    subprocess.run([program("tee-sim"), "init", sim], check=True)
+    tree.mkdir()
+    for name, content in (("inblob", b""), ("outblob", b""), ("generation", b"0\n"),
+                          ("provider", b"tdx_guest\n")):
+        (tree / name).write_bytes(content)
+    stop = threading.Event()
+    player = threading.Thread(target=play_tsm, args=(tree, sim, stop))
+    player.start()
+    service = Service("--platform", "configfs-tsm", "--evidence-path", str(tree),
+                      "--collateral-dir", str(sim / "collateral"))
+    try:
+        names = set(our_processes().values())
+        assert "tee-sim" not in names - {"tee-sim (deleted)"}  # a hardware service starts no simulator
+        status, reply = service.execute(script("print('quoted')"))
+        assert status == 200 and reply["result"]["output"] == "quoted\n", reply
+        tee = reply["proof"]["tee_attestation"]["tee"]
+        assert (tee["mode"], tee["assurance"], tee["provider"]) == ("tdx", "hardware", "configfs-tsm")
+        checks = service.json("GET", f"/certificate/{reply['certificate_id']}/verify", token=False)[1]
+        results = {row["name"]: row["result"] for row in checks["checks"]}
+        assert results["signature"] == results["binding"] == "pass"
+        assert results["quote"] == "fail" and checks["verdict"] == "failed", checks
+        found = service.json("GET", "/certificates?verdict=failed")[1]["certificates"]
+        assert [row["certificate_id"] for row in found] == [reply["certificate_id"]]
+        assert service.json("GET", "/keys", token=False)[1]["simulated_anchor"] is None
+    finally:
+        service.close()
+        stop.set()
+        player.join()
+
+
+def test_unknown_platform_is_refused(tmp_path):
+    done = run_cced("--port", "0", "--state-dir", str(tmp_path), "--platform", "magic")
+    assert done.returncode == 1 and "platform" in done.stderr

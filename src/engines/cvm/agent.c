@@ -41,9 +41,10 @@ int agent_spawn(const struct agent_config *config, struct agent *ret_agent, stru
 	TRY(fd_socketpair(SOCK_SEQPACKET, pair, err));
 	auto_close theirs = pair[1];
 	const char *argv[] = { "tee-agent", "--sandbox", config->sandbox_path, "--fetch",
-		config->fetch_path, "--evidence", config->evidence_socket, "--vault",
-		config->vault_path, "--image", config->image_digest, "--dataset-max", dataset_max,
-		"--json-max", json_max, config->has_pool ? "--pool" : "--no-pool",
+		config->fetch_path, "--platform", config->platform, "--evidence",
+		config->evidence_path, "--vault", config->vault_path, "--image",
+		config->image_digest, "--dataset-max", dataset_max, "--json-max", json_max,
+		config->has_pool ? "--pool" : "--no-pool",
 		config->allows_loopback_fetch ? "--allow-loopback" : NULL, NULL };
 	struct proc_spawn spawn = {
 		.path = config->agent_path,

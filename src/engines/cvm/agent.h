@@ -34,11 +34,12 @@ enum agent_message {
 
 /* What an agent is told when it starts. All paths are trusted and borrowed. */
 struct agent_config {
-	const char *agent_path;      /* tee-agent executable */
-	const char *sandbox_path;    /* cupel-sandbox executable */
-	const char *fetch_path;      /* tee-fetch executable */
-	const char *evidence_socket; /* tee-sim's listening socket */
-	const char *vault_path;      /* an existing directory the agent may mount its memory over */
+	const char *agent_path;    /* tee-agent executable */
+	const char *sandbox_path;  /* cupel-sandbox executable */
+	const char *fetch_path;    /* tee-fetch executable */
+	const char *platform;      /* provider of evidence: "simulated", "configfs-tsm", "dstack" */
+	const char *evidence_path; /* its socket or tree; "" for the usual place */
+	const char *vault_path;    /* an existing directory the agent may mount its memory over */
 	const char *image_digest;
 	int image_fd;               /* root of the mounted image; every agent gets a clone */
 	uint64_t dataset_bytes_max; /* all datasets of one job */

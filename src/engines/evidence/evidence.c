@@ -2,6 +2,7 @@
 #include "engines/evidence/evidence.h"
 
 #include "engines/evidence/internal.h"
+#include "kit/base/str.h"
 
 static const struct provider {
 	const char *name;
@@ -18,6 +19,17 @@ static const struct provider {
 const char *evidence_kind_name(enum evidence_kind kind)
 {
 	return providers[kind].name;
+}
+
+int evidence_kind_parse(const char *name, enum evidence_kind *ret_kind, struct err *err)
+{
+	for (size_t i = 0; i < EVIDENCE_KIND_COUNT; i++)
+		if (str_equal(name, providers[i].name)) {
+			*ret_kind = (enum evidence_kind)i;
+			return 0;
+		}
+	return err_set(err, E_INVALID,
+		"platform: expected simulated, configfs-tsm, dstack or vtpm, got another name");
 }
 
 static int check(

@@ -27,6 +27,9 @@ enum evidence_kind {
 /* "simulated", "configfs-tsm", ... */
 const char *evidence_kind_name(enum evidence_kind kind);
 
+/* And back; E_INVALID with the known names. */
+int evidence_kind_parse(const char *name, enum evidence_kind *ret_kind, struct err *err) MUST_CHECK;
+
 struct evidence_source {
 	enum evidence_kind kind;
 	const char *path; /* of socket, device or tree; NULL for the usual place or for socket */

@@ -28,6 +28,10 @@ static int spawn(struct cced *cced, struct agent *ret_agent, struct err *err)
 	};
 	config.has_pool = cced->pool >= 0;
 	local_agent_config(&cced->local, &config);
+	if (!cced_is_simulated(cced)) {
+		config.platform = cced->config.platform;
+		config.evidence_path = cced->config.evidence_path;
+	}
 	return agent_spawn(&config, ret_agent, err);
 }
 

@@ -399,7 +399,7 @@ static void get_health(struct call *call)
 	auto_json *body = json_new_object();
 	json_set_string(body, "status", call->cced->is_stopping ? "stopping" : "ok");
 	json_set_string(body, "version", CCED_VERSION);
-	json_set_string(body, "platform", "simulated");
+	json_set_string(body, "platform", call->cced->config.platform);
 	json_set_string(body, "image", image_digest(call->cced->image));
 	json_set_integer(body, "running", (int64_t)call->cced->running);
 	api_respond_json(call->request, call->cced->is_stopping ? 503 : 200, body);
@@ -426,23 +426,33 @@ static void get_openapi(struct call *call)
 		api_respond_err(call->request, &err);
 }
 
+static struct json *anchor_json(const struct cced *cced)
+{
+	struct json *anchor = json_new_object();
+	json_set_string(anchor, "label", cced->anchor.label);
+	json_set_hex(anchor, "sha256", view_of(cced->anchor.sha256, SHA256_SIZE));
+	json_set_hex(anchor, "der", buf_view(&cced->local.platform.root));
+	return anchor;
+}
+
 static void get_keys(struct call *call)
 {
 	struct err err;
 	auto_json *body = json_new_object();
 	auto_done(buf) pem = {};
-	struct json *anchor = json_new_object();
 	if (sign_spki_to_pem(buf_view(&call->cced->issuer_spki), &pem, &err) < 0) {
 		api_respond_err(call->request, &err);
 		return;
 	}
-	json_set_string(anchor, "label", call->cced->anchor.label);
-	json_set_hex(anchor, "sha256", view_of(call->cced->anchor.sha256, SHA256_SIZE));
-	json_set_hex(anchor, "der", buf_view(&call->cced->local.platform.root));
 	json_set_string(body, "issuer", buf_string(&pem));
-	json_set(body, "simulated_anchor", anchor);
-	json_set_hex(body, "measurement",
-		view_of(call->cced->local.measurement, LOCAL_MEASUREMENT_SIZE));
+	if (cced_is_simulated(call->cced)) {
+		json_set(body, "simulated_anchor", anchor_json(call->cced));
+		json_set_hex(body, "measurement",
+			view_of(call->cced->local.measurement, LOCAL_MEASUREMENT_SIZE));
+	} else {
+		json_set(body, "simulated_anchor", json_new_null());
+		json_set(body, "measurement", json_new_null());
+	}
 	api_respond_json(call->request, 200, body);
 }
 

@@ -40,6 +40,9 @@ struct config {
 	uint64_t port;
 	const char *state_dir;
 	const char *image;
+	const char *platform;
+	const char *evidence_path;
+	const char *collateral_dir;
 	const char *tls_certificate;
 	const char *tls_key;
 	bool has_tls; /* self-signed unless a certificate is given */
@@ -142,7 +145,7 @@ struct cced {
 	struct http_server *server;
 	struct http_tls *tls;
 	struct local local;
-	struct appraise_anchor anchor;
+	struct appraise_anchor anchor; /* of the simulated platform */
 
 	int pool; /* of sandboxes; -1 without */
 	struct slot_template templates[CCED_TEMPLATES_MAX];
@@ -166,6 +169,9 @@ struct cced {
 	uint64_t started_ms;
 	struct metrics metrics;
 };
+
+/* main.c */
+bool cced_is_simulated(const struct cced *cced);
 
 /* agents.c */
 void agents_start(struct cced *cced);

@@ -11,6 +11,7 @@
 #include "kit/base/time.h"
 #include "kit/crypto/dsse.h"
 #include "programs/cced/cced.h"
+#include "rules/appraise/policy.h"
 
 _Static_assert(STORE_DATASETS_MAX >= EXECUTE_DATASETS_MAX, "every accepted run can be stored");
 _Static_assert(STORE_TOOLS_MAX >= EXECUTE_TOOLS_MAX, "every accepted run can be stored");
@@ -57,7 +58,6 @@ static int read_index(
 	TRY(str_format(row->job_id, sizeof(row->job_id), err, "%s", job->id));
 	TRY(str_format(row->principal, sizeof(row->principal), err, "%s", job->principal));
 	TRY(str_format(row->status, sizeof(row->status), err, "%.32s", status));
-	row->verdict = STORE_SIMULATED;
 	row->created_ms = (uint64_t)json_as_integer(json_get(index, "created_ms"));
 	row->has_result = true;
 	TRY(read_digest(index, "sandbox", &row->sandbox, err));
@@ -65,6 +65,21 @@ static int read_index(
 	TRY(read_digest(index, "claim", &row->claim, err));
 	TRY(read_digest(index, "result", &row->result, err));
 	return read_lists(index, row, err);
+}
+
+/* What the search shows; nothing a simulated platform made needs a look to be simulated. */
+static enum store_verdict stored_verdict(struct cced *cced, struct view envelope)
+{
+	static const enum store_verdict verdicts[] = {
+		[CERT_VERDICT_FAILED] = STORE_FAILED,
+		[CERT_VERDICT_SIMULATED] = STORE_SIMULATED,
+		[CERT_VERDICT_HARDWARE] = STORE_HARDWARE,
+	};
+	struct cert_verification verification;
+	if (cced_is_simulated(cced))
+		return STORE_SIMULATED;
+	certificates_verify(cced, envelope, &verification);
+	return verdicts[verification.verdict];
 }
 
 static int put(
@@ -82,6 +97,7 @@ static int put(
 	hash_bytes(HASH_SHA256, buf_view(&dsse.payload), row->statement.sha256);
 	TRY(keys_countersign(&cced->keys, buf_view(&cced->issuer_spki), &dsse, err));
 	TRY(dsse_encode(&dsse, &text, err));
+	row->verdict = stored_verdict(cced, buf_view(&text));
 	return store_certificate_put(cced->store, row, buf_view(&text), "done", err);
 }
 
@@ -113,8 +129,8 @@ void certificates_verify(
 	const struct cert_verify_input input = {
 		.envelope = envelope,
 		.issuer_spki = buf_view(&cced->issuer_spki),
-		.anchors = &cced->anchor,
-		.anchor_count = 1,
+		.anchors = cced_is_simulated(cced) ? &cced->anchor : appraise_known_anchors,
+		.anchor_count = cced_is_simulated(cced) ? 1 : appraise_known_anchor_count,
 		.collateral = &collateral,
 		.as_of_ms = time_wall_ms(),
 		.measurement = buf_view(&cced->local.known),

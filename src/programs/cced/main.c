@@ -50,14 +50,37 @@ static int open_store(struct cced *cced, struct err *err)
 }
 
 /* tee-sim and cced-keys; what they make on first use is made by one process at a time. */
+bool cced_is_simulated(const struct cced *cced)
+{
+	return str_equal(cced->config.platform, "simulated");
+}
+
+static int check_platform(const struct cced *cced, struct err *err)
+{
+	static const char *const names[] = { "simulated", "configfs-tsm", "dstack" };
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (str_equal(cced->config.platform, names[i]))
+			return 0;
+	return err_set(
+		err, E_INVALID, "setting platform: expected simulated, configfs-tsm or dstack");
+}
+
 static int start_platform(struct cced *cced, struct err *err)
 {
 	char path[CCED_PATH_MAX];
 	struct local *local = &cced->local;
 	TRY(local_hold_image(local, image_root_fd(cced->image), err));
-	TRY(local_start(local, image_digest(cced->image), cced->log.fd, err));
-	cced->anchor = (struct appraise_anchor){ .label = "simulated:local", .is_simulated = true };
-	memcpy(cced->anchor.sha256, local->platform.root_sha256, SHA256_SIZE);
+	TRY(check_platform(cced, err));
+	if (cced_is_simulated(cced)) {
+		TRY(local_start(local, image_digest(cced->image), cced->log.fd, err));
+		cced->anchor = (struct appraise_anchor){
+			.label = "simulated:local",
+			.is_simulated = true,
+		};
+		memcpy(cced->anchor.sha256, local->platform.root_sha256, SHA256_SIZE);
+	} else if (*cced->config.collateral_dir) {
+		TRY(local_collateral_load(cced->config.collateral_dir, &local->platform, err));
+	}
 	TRY(str_format(path, sizeof(path), err, "%s/keys", cced->config.state_dir));
 	TRY(keys_start(local->keys_path, path, cced->log.fd, &cced->keys, err));
 	TRY(keys_public(&cced->keys, &cced->issuer_spki, err));
@@ -201,8 +224,8 @@ static void announce(struct cced *cced)
 		cced->tls ? "https" : "http", is_v6 ? "[" : "", host, is_v6 ? "]" : "",
 		http_server_port(cced->server));
 	log_event(&cced->log, LOG_INFO, "listening", "url", url, "state_dir",
-		cced->config.state_dir, "platform", "simulated", "image", image_digest(cced->image),
-		NULL);
+		cced->config.state_dir, "platform", cced->config.platform, "image",
+		image_digest(cced->image), NULL);
 	char path[CCED_PATH_MAX];
 	(void)!str_format(path, sizeof(path), &ignored, "%s/url", cced->config.state_dir);
 	if (fd_write_file_atomic(path, view_string(url), 0644, &ignored) < 0)

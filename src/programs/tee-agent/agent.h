@@ -8,6 +8,7 @@
 
 #include "engines/cvm/agent.h"
 #include "engines/cvm/slot.h"
+#include "engines/evidence/evidence.h"
 #include "engines/image/image.h"
 #include "engines/sandbox/collect.h"
 #include "engines/sandbox/sandbox.h"
@@ -26,7 +27,8 @@
 struct options {
 	const char *sandbox_path;
 	const char *fetch_path;
-	const char *evidence_socket;
+	const char *evidence_path; /* "" for the provider's usual place */
+	enum evidence_kind platform;
 	const char *vault_path;
 	const char *image_digest;
 	uint64_t dataset_bytes_max;

@@ -4,13 +4,14 @@
  */
 #include <unistd.h>
 
-#include "engines/evidence/evidence.h"
 #include "kit/base/fd.h"
 #include "kit/base/str.h"
 #include "kit/base/time.h"
 #include "kit/codec/base64.h"
 #include "kit/crypto/dsse.h"
 #include "programs/tee-agent/agent.h"
+
+enum { TDX_TEE_TYPE = 0x81 };
 
 /* Cause of the sandbox to outcome.status (DESIGN section 7, research note section 1.3). */
 static int set_status(struct job *job, struct err *err)
@@ -142,18 +143,17 @@ static struct json *deletion_json(const struct job *job)
 	static const char *const methods[] = { "dataset and script files overwritten with zeros",
 		"request memory overwritten with zeros", "sandbox processes killed and reaped",
 		"tmpfs of the sandbox and the computation unmounted" };
-	static const char *const limits[] = {
-		"simulated platform: the host can read all memory while the job runs",
-		"memory of killed processes is returned to the kernel unzeroed unless "
-		"init_on_free=1",
+	static const char *const limits[] = { "memory of killed processes is returned to the "
+					      "kernel unzeroed unless init_on_free=1",
 		"kernel buffers, CPU caches and timing are not covered",
-		"the returned result and copies held by the caller are not covered"
-	};
+		"the returned result and copies held by the caller are not covered",
+		"simulated platform: the host can read all memory while the job runs" };
+	bool is_simulated = job->options->platform == EVIDENCE_SIMULATED; /* the last row */
 	struct json *deletion = json_new_object();
 	json_set(deletion, "methods",
 		strings_json(methods, job->is_dataset_wiped ? ARRAY_SIZE(methods) : 0));
 	json_set(deletion, "verifiedBy", json_new_array());
-	json_set(deletion, "limits", strings_json(limits, ARRAY_SIZE(limits)));
+	json_set(deletion, "limits", strings_json(limits, ARRAY_SIZE(limits) - !is_simulated));
 	json_set_integer(deletion, "filesWiped", (int64_t)job->wiped.files);
 	json_set_integer(deletion, "bytesWiped", (int64_t)job->wiped.bytes);
 	json_set_boolean(deletion, "swapExcluded", job->vault.is_noswap);
@@ -209,14 +209,49 @@ static int set_base64(struct json *object, const char *name, struct view bytes, 
 	return 0;
 }
 
+/* A certificate names what its quote is; so far it knows TDX quotes of version 4 and 5. */
+static int check_quote_kind(struct view quote, struct err *err)
+{
+	struct reader reader = reader_of(quote);
+	uint64_t version = reader_le(&reader, 2);
+	(void)reader_le(&reader, 2);
+	uint64_t tee = reader_le(&reader, 4);
+	if (reader.failed || (version != 4 && version != 5) || tee != TDX_TEE_TYPE)
+		return err_set(err, E_UNSUPPORTED,
+			"the platform's evidence is no TDX quote (version %llu, TEE type %llx); "
+			"certificates know no other kind yet",
+			(unsigned long long)version, (unsigned long long)tee);
+	return 0;
+}
+
+static int get_quote(struct job *job, struct buf *quote, struct err *err)
+{
+	const struct options *options = job->options;
+	const struct evidence_source source = { .kind = options->platform,
+		.path = *options->evidence_path ? options->evidence_path : NULL,
+		.socket = -1 };
+	const struct evidence_request request = { .report_data = view_of(job->report_data,
+							  sizeof(job->report_data)) };
+	TRY(evidence_get(&source, &request, quote, err));
+	return check_quote_kind(buf_view(quote), err);
+}
+
+static int tee_json(struct job *job, struct json *tee, struct err *err)
+{
+	auto_done(buf) quote = { .limit = EVIDENCE_MAX };
+	bool is_simulated = job->options->platform == EVIDENCE_SIMULATED;
+	TRY(get_quote(job, &quote, err));
+	json_set_string(tee, "mode", is_simulated ? "simulated" : "tdx");
+	json_set_string(tee, "assurance", is_simulated ? "none" : "hardware");
+	json_set_string(tee, "provider", evidence_kind_name(job->options->platform));
+	json_set_string(tee, "format", "tdx-quote");
+	json_set(tee, "eventLogDigest", json_new_null());
+	return set_base64(tee, "quote", buf_view(&quote), err);
+}
+
 static int make_evidence(struct job *job, struct err *err)
 {
 	uint8_t inputs_digest[SHA256_SIZE], claim_digest[SHA256_SIZE];
-	const struct evidence_source source = { .kind = EVIDENCE_SIMULATED,
-		.path = job->options->evidence_socket };
-	struct evidence_request request = { .report_data = view_of(
-						    job->report_data, sizeof(job->report_data)) };
-	auto_done(buf) quote = { .limit = EVIDENCE_MAX };
 	struct json *tee = json_new_object();
 	struct json *binding = json_new_object();
 	job->evidence = json_new_object();
@@ -225,14 +260,7 @@ static int make_evidence(struct job *job, struct err *err)
 	TRY(cert_digest_json(job->inputs, inputs_digest, err));
 	TRY(cert_claim_digest(inputs_digest, job->outcome, claim_digest, err));
 	TRY(cert_report_data(claim_digest, job->run, buf_view(&job->spki), job->report_data, err));
-	TRY(evidence_get(&source, &request, &quote, err));
-	bool is_simulated = source.kind == EVIDENCE_SIMULATED;
-	json_set_string(tee, "mode", is_simulated ? "simulated" : "tdx");
-	json_set_string(tee, "assurance", is_simulated ? "none" : "hardware");
-	json_set_string(tee, "provider", evidence_kind_name(source.kind));
-	json_set_string(tee, "format", "tdx-quote");
-	json_set(tee, "eventLogDigest", json_new_null());
-	TRY(set_base64(tee, "quote", buf_view(&quote), err));
+	TRY(tee_json(job, tee, err));
 	json_set_string(binding, "domain", CERT_BINDING_DOMAIN);
 	json_set_hex(binding, "reportData", view_of(job->report_data, sizeof(job->report_data)));
 	return set_base64(binding, "spki", buf_view(&job->spki), err);

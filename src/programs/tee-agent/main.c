@@ -27,6 +27,7 @@ static int parse_options(int argc, char **argv, struct options *options, struct 
 	static const struct option rows[] = {
 		{ "sandbox", required_argument, NULL, 's' },
 		{ "fetch", required_argument, NULL, 'f' },
+		{ "platform", required_argument, NULL, 'P' },
 		{ "evidence", required_argument, NULL, 'e' },
 		{ "vault", required_argument, NULL, 'v' },
 		{ "image", required_argument, NULL, 'i' },
@@ -40,7 +41,7 @@ static int parse_options(int argc, char **argv, struct options *options, struct 
 	for (int option; (option = getopt_long(argc, argv, "", rows, NULL)) != -1;) {
 		const char **text = option == 's'   ? &options->sandbox_path
 				    : option == 'f' ? &options->fetch_path
-				    : option == 'e' ? &options->evidence_socket
+				    : option == 'e' ? &options->evidence_path
 				    : option == 'v' ? &options->vault_path
 				    : option == 'i' ? &options->image_digest
 						    : NULL;
@@ -51,6 +52,8 @@ static int parse_options(int argc, char **argv, struct options *options, struct 
 			*text = optarg;
 		else if (number)
 			TRY(str_parse_u64(optarg, 1, 1ULL << 40, number, err));
+		else if (option == 'P')
+			TRY(evidence_kind_parse(optarg, &options->platform, err));
 		else if (option == 'p' || option == 'n')
 			options->has_pool = option == 'p';
 		else if (option == 'l')
@@ -58,7 +61,7 @@ static int parse_options(int argc, char **argv, struct options *options, struct 
 		else
 			return err_set(err, E_INVALID, "unknown option");
 	}
-	if (!options->sandbox_path || !options->fetch_path || !options->evidence_socket ||
+	if (!options->sandbox_path || !options->fetch_path || !options->evidence_path ||
 		!options->vault_path || !options->image_digest || !options->dataset_bytes_max ||
 		!options->json_bytes_max)
 		return err_set(err, E_INVALID,
