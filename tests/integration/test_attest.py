@@ -225,6 +225,37 @@ def test_a_lying_service_is_refused_at_verification(tmp_path):
 
 
 @needs_vectors
+def test_amd_collateral_is_fetched(tmp_path):
+    import base64
+
+    def pem(name):
+        text = base64.b64encode((VECTORS / "snp/ca" / name).read_bytes()).decode()
+        return f"-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n"
+
+    def kds(path, status, headers, body):
+        if path == "/vcek/v1/Turin/cert_chain":
+            return 200, {}, (pem("ask_turin.der") + pem("ark_turin.der")).encode()
+        if path == "/vcek/v1/Turin/crl":
+            return 200, {}, (VECTORS / "snp/sim/crl_turin.der").read_bytes()
+        if path.startswith("/vcek/v1/Turin/59790fb1c39f35c1?fmcSPL=1&blSPL=1&teeSPL=1&snpSPL=4&"):
+            return 200, {}, (VECTORS / "snp/reports/snp5-ms-turin.vek.der").read_bytes()
+        return 404, {}, path.encode()
+
+    report = VECTORS / "snp/reports/snp5-ms-turin.report.bin"
+    with pcs(kds) as (url, asked):
+        status, _, error = attest("collateral", "fetch", "--kds", url, report, tmp_path / "c")
+    assert status == 0, (error, asked)
+    assert (tmp_path / "c/ark.der").read_bytes() == (VECTORS / "snp/ca/ark_turin.der").read_bytes()
+    (tmp_path / "c/crl.der").unlink()  # not AMD's: no real CRL is at hand
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"version":1,"name":"p","crl_optional":true,"anchors":["amd-ark-turin"]}')
+    status, out, _ = attest("verify", report, "--collateral", tmp_path / "c", "--policy", policy,
+                            "--as-of", "2026-06-01T00:00:00Z", "--json")
+    assert (status, json.loads(out)["claims"]["product"]) == (AFFIRMING, "turin")
+    assert json.loads(out)["unchecked"] == ["revocation.crl"]
+
+
+@needs_vectors
 def test_only_https_or_this_machine(tmp_path):
     for url in ("http://example.test", "file:///etc", "ftp://127.0.0.1:1", "http://127.0.0.1.example.test:1"):
         status, _, error = attest("collateral", "fetch", "--pcs", url, QUOTE, tmp_path / "c")

@@ -1,13 +1,16 @@
 /*
  * cupel attest collateral fetch: what a quote needs from a service shaped like Intel's PCS (or a
- * PCCS). Everything is fetched before anything is written. Nothing is believed here: the appraisal
- * checks every signature, so a lying service can only be a missing one.
+ * PCCS), what an SNP report needs from one shaped like AMD's KDS. Everything is fetched before
+ * anything is written. Nothing is believed here: the appraisal checks every signature, so a lying
+ * service can only be a missing one.
  *
  * https only; http to this machine alone, for a PCCS beside us and for tests. No redirects.
  */
 #include <curl/curl.h>
 #include <errno.h>
 #include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -17,6 +20,7 @@
 #include "kit/base/str.h"
 #include "kit/codec/hex.h"
 #include "programs/cupel-attest/attest.h"
+#include "rules/appraise/snp_report.h"
 #include "rules/appraise/tdx_internal.h"
 
 enum {
@@ -27,6 +31,9 @@ enum {
 	TIMEOUT_S = 20,
 	STATUS_OK = 200,
 	FMSPC_SIZE = 6,
+	CHIP_SIZE = 64,
+	CHIP_SIZE_TURIN = 8,
+	FMC_SIZE = 16,
 };
 
 /* One request and where its parts go. */
@@ -220,6 +227,75 @@ static int get(struct fetch *f, const struct resource *resource, struct err *err
 	return buf_append(&f->items[resource->chain_item], buf_view(&f->chain), err);
 }
 
+/* ---- AMD: VCEK by chip and reported TCB, ASK and ARK, CRL ----------------------------------- */
+
+static int get_from(struct fetch *f, struct err *err, const char *format, ...) PRINTF(3, 4);
+
+static int get_from(struct fetch *f, struct err *err, const char *format, ...)
+{
+	static const struct resource plain = {};
+	auto_done(buf) url = {};
+	char path[URL_SIZE];
+	va_list args;
+	va_start(args, format);
+	int size = vsnprintf(path, sizeof(path), format, args);
+	va_end(args);
+	if (size < 0 || (size_t)size >= sizeof(path))
+		return err_set(err, E_LIMIT, "an address of %d bytes", size);
+	f->resource = &plain;
+	TRY(buf_append_format(&url, err, "%s%s", f->service, path));
+	return perform(f, buf_string(&url), err);
+}
+
+/* cert_chain is PEM: ASK, then ARK. */
+static int keep_chain(struct fetch *f, struct err *err)
+{
+	struct view certificates[X509_CHAIN_MAX];
+	auto_done(buf) der = {};
+	size_t count = 0;
+	TRY(x509_pem(buf_view(&f->body), &der, certificates, X509_CHAIN_MAX, &count, err));
+	if (count != 2)
+		return err_set(err, E_INTEGRITY,
+			"a chain of %zu certificates, expected ASK and ARK", count);
+	TRY(buf_append(&f->items[BUNDLE_INTERMEDIATE], certificates[0], err));
+	return buf_append(&f->items[BUNDLE_ARK_0], certificates[1], err);
+}
+
+static int get_amd(struct fetch *f, struct view report_bytes, struct err *err)
+{
+	static const char *const products[SNP_PRODUCT_COUNT] = { NULL, "Milan", "Genoa", "Turin" };
+	struct snp_report report;
+	size_t offset;
+	char chip[HEX_SIZE(CHIP_SIZE)], fmc[FMC_SIZE] = "";
+	const char *code = snp_report_parse(report_bytes, &report, &offset);
+	if (code)
+		return err_set(err, E_INVALID, "%s at byte %zu", code, offset);
+	const char *product = products[report.product];
+	if (!product)
+		return err_set(err, E_UNSUPPORTED,
+			"a version 2 report does not name its product; fetch its VCEK by hand");
+	bool is_turin = report.product == SNP_PRODUCT_TURIN;
+	struct snp_tcb tcb = snp_tcb_of(report.reported_tcb, report.product);
+	hex_encode(view_of(report.chip_id.data, is_turin ? CHIP_SIZE_TURIN : CHIP_SIZE), chip);
+	if (is_turin)
+		TRY(str_format(fmc, sizeof(fmc), err, "fmcSPL=%u&", tcb.fmc));
+	TRY(get_from(f, err, "/vcek/v1/%s/%s?%sblSPL=%u&teeSPL=%u&snpSPL=%u&ucodeSPL=%u", product,
+		chip, fmc, tcb.boot_loader, tcb.tee, tcb.snp, tcb.microcode));
+	TRY(buf_append(&f->items[BUNDLE_VEK], buf_view(&f->body), err));
+	TRY(get_from(f, err, "/vcek/v1/%s/cert_chain", product));
+	TRY(keep_chain(f, err));
+	TRY(get_from(f, err, "/vcek/v1/%s/crl", product));
+	return buf_append(&f->items[BUNDLE_CRL], buf_view(&f->body), err);
+}
+
+static int get_intel(struct fetch *f, struct view quote, struct err *err)
+{
+	TRY(read_platform(f, quote, err));
+	for (size_t i = 0; i < ARRAY_SIZE(resources); i++)
+		TRY(get(f, &resources[i], err));
+	return 0;
+}
+
 static int write_items(const struct fetch *f, const char *directory, struct err *err)
 {
 	if (mkdir(directory, 0755) < 0 && errno != EEXIST)
@@ -237,15 +313,16 @@ static int write_items(const struct fetch *f, const char *directory, struct err 
 
 int attest_fetch(int argc, char **argv, struct err *err)
 {
-	enum { OPTION_PCS = 1, OPTION_ROOT_CRL };
-	static const struct option names[] = { { "pcs", required_argument, NULL, OPTION_PCS },
+	enum { OPTION_SERVICE = 1, OPTION_ROOT_CRL };
+	static const struct option names[] = { { "pcs", required_argument, NULL, OPTION_SERVICE },
+		{ "kds", required_argument, NULL, OPTION_SERVICE },
 		{ "root-crl", required_argument, NULL, OPTION_ROOT_CRL }, { NULL, 0, NULL, 0 } };
 	AUTO(fetch_done)
 	struct fetch f = { .body.limit = BODY_MAX, .chain.limit = CHAIN_MAX };
 	auto_done(loaded) loaded = {};
 	int each;
 	while ((each = getopt_long(argc, argv, "", names, NULL)) >= 0) {
-		if (each == OPTION_PCS)
+		if (each == OPTION_SERVICE)
 			f.service = optarg;
 		else if (each == OPTION_ROOT_CRL)
 			f.root_crl = optarg;
@@ -253,13 +330,14 @@ int attest_fetch(int argc, char **argv, struct err *err)
 			return err_set(err, E_INVALID, "unknown option; see cupel attest --help");
 	}
 	if (!f.service || optind + 2 != argc)
-		return err_set(err, E_INVALID, "expected: collateral fetch --pcs URL QUOTE DIR");
+		return err_set(err, E_INVALID,
+			"expected: collateral fetch --pcs URL QUOTE DIR, or --kds URL REPORT DIR");
 	TRY(load_evidence(&loaded, argv[optind], err));
-	TRY(read_platform(&f, loaded.bundle.items[BUNDLE_QUOTE], err));
 	f.curl = curl_easy_init();
 	if (!f.curl)
 		return err_set(err, E_INTERNAL, "libcurl could not start");
-	for (size_t i = 0; i < ARRAY_SIZE(resources); i++)
-		TRY(get(&f, &resources[i], err));
+	struct view report = loaded.bundle.items[BUNDLE_REPORT];
+	TRY(report.size > 0 ? get_amd(&f, report, err)
+			    : get_intel(&f, loaded.bundle.items[BUNDLE_QUOTE], err));
 	return write_items(&f, argv[optind + 1], err);
 }

@@ -25,6 +25,7 @@ static const char usage[] =
 	"       cupel attest measure pe FILE [--sha256]\n"
 	"       cupel attest replay LOG [--bank sha256|sha384|sha1] [--cc]\n"
 	"       cupel attest collateral fetch --pcs URL [--root-crl URL] QUOTE DIR\n"
+	"       cupel attest collateral fetch --kds URL REPORT DIR\n"
 	"       cupel attest collateral export DIR FILE | import FILE DIR\n"
 	"\n"
 	"Sources of quotes: simulated:SOCKET, configfs-tsm[:DIR], dstack[:SOCKET],\n"
