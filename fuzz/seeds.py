@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import pathlib
+import struct
 import sys
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -111,9 +112,20 @@ def copy_files(top):
                 (top / name / seed).write_bytes(prefix + path.read_bytes())
 
 
+def sandbox_plan():
+    """As engines/sandbox/wire.h lays it out."""
+    text = b"python3\0main.py\0A=1\0/work\0sandbox\0"
+    limits = struct.pack("<7Q2I", 300000, 600000, 512 << 20, 100 << 20, 8192, 10 << 20, 10 << 20,
+                         10, 64)
+    return struct.pack("<2I", 1, 2) + limits + struct.pack(
+        "<10I", 1, 2, 0, 0, 0, 0, 0x41, 2, 1, len(text)) + text
+
+
 def main():
     top = pathlib.Path(sys.argv[1])
     copy_files(top)
+    (top / "sandbox_wire").mkdir(parents=True, exist_ok=True)
+    (top / "sandbox_wire/plan").write_bytes(sandbox_plan())
     SEEDS["jwe"] = list(broker_messages())
     for name, seeds in SEEDS.items():
         (top / name).mkdir(parents=True, exist_ok=True)
