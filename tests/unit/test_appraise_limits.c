@@ -89,16 +89,18 @@ static int run_tdx_flips(struct vector_case *c)
 	t.input.memo = &memo;
 	struct view original = t.input.quote;
 	size_t size = MIN(size_without_padding(original), original.size);
-	size_t step = getenv("CUPEL_SLOW") ? 1 : 8;
+	size_t last = (size - 64) * 8; /* where the chain ends and padding begins: all of it */
+	bool is_slow = getenv("CUPEL_SLOW") != NULL;
 	auto_free uint8_t *copy = mem_alloc(size, 1);
 	memcpy(copy, original.data, size);
 	t.input.quote = view_of(copy, size);
-	for (size_t bit = 0; bit < size * 8; bit += step) {
-		size_t at = step == 1 ? bit : bit + (bit / 8 * 5) % 8;
-		copy[at / 8] ^= (uint8_t)(1U << at % 8);
+	for (size_t bit = 0; bit < size * 8; bit++) {
+		if (!is_slow && bit < last && bit % 8 != (bit / 8 * 5) % 8)
+			continue; /* one bit of each byte */
+		copy[bit / 8] ^= (uint8_t)(1U << bit % 8);
 		appraise_tdx(&t.input, &result);
-		ck_assert_msg(!result.is_accepted, "bit %zu flipped and accepted", at);
-		copy[at / 8] ^= (uint8_t)(1U << at % 8);
+		ck_assert_msg(!result.is_accepted, "bit %zu flipped and accepted", bit);
+		copy[bit / 8] ^= (uint8_t)(1U << bit % 8);
 	}
 	for (size_t cut = 0; cut + 1 < size; cut++) {
 		t.input.quote = view_of(copy, cut);

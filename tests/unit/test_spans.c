@@ -332,12 +332,12 @@ START_TEST(pem_chains)
 	static const char *const bad[] = { "x", "-----BEGIN CERTIFICATE-----",
 		"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----",
 		"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----",
-		"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE----- x" };
+		"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE----- x", " ", "\n\t" };
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		ck_assert_msg(x509_pem(view_string(bad[i]), &der, certificates, X509_CHAIN_MAX,
 				      &count, &err) < 0,
 			"accepted: %s", bad[i]);
-	ck_assert_ok(x509_pem(BYTES(" \n\0\0"), &der, certificates, 1, &count, &err), err);
+	ck_assert_ok(x509_pem(BYTES("\n\r\n\0\0"), &der, certificates, 1, &count, &err), err);
 	ck_assert_uint_eq(count, 0);
 }
 END_TEST

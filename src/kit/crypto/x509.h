@@ -88,7 +88,7 @@ int x509_crl_verify(
 
 /*
  * Split PEM text into certificates, decoded into buf one behind the other; ret_certificates views
- * it. Only "CERTIFICATE" blocks, only white space between them, trailing NULs allowed (Intel
+ * it. Only "CERTIFICATE" blocks, only line ends between them, trailing NULs allowed (Intel
  * writes one). E_INVALID, E_LIMIT beyond count_max.
  */
 int x509_pem(struct view text, struct buf *buf, struct view *ret_certificates, size_t count_max,

@@ -1,5 +1,7 @@
 /*
- * PEM (RFC 7468, strict form): "CERTIFICATE" blocks with base64 in lines, white space between.
+ * PEM (RFC 7468, strict form): "CERTIFICATE" blocks with base64 in lines, line ends between. No
+ * other white space: the chain of a quote is not signed, and no bit of it may change unnoticed (a
+ * NUL at its end is one bit away from a space).
  */
 #include "kit/codec/base64.h"
 #include "kit/crypto/x509.h"
@@ -7,14 +9,14 @@
 #define PEM_BEGIN "-----BEGIN CERTIFICATE-----"
 #define PEM_END "-----END CERTIFICATE-----"
 
-static bool is_blank(uint8_t byte)
+static bool is_line_end(uint8_t byte)
 {
-	return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+	return byte == '\n' || byte == '\r';
 }
 
-static void skip_blanks(struct reader *text)
+static void skip_line_ends(struct reader *text)
 {
-	while (text->rest.size > 0 && is_blank(text->rest.data[0]))
+	while (text->rest.size > 0 && is_line_end(text->rest.data[0]))
 		(void)reader_take(text, 1);
 }
 
@@ -33,10 +35,10 @@ static int take_body(struct reader *text, struct buf *ret_base64, struct err *er
 	while (text->rest.size > 0 && text->rest.data[0] != '-') {
 		size_t size = 0;
 		while (size < text->rest.size && text->rest.data[size] != '-' &&
-			!is_blank(text->rest.data[size]))
+			!is_line_end(text->rest.data[size]))
 			size++;
 		TRY(buf_append(ret_base64, reader_take(text, size), err));
-		skip_blanks(text);
+		skip_line_ends(text);
 	}
 	return 0;
 }
@@ -60,7 +62,7 @@ int x509_pem(struct view text, struct buf *buf, struct view *ret_certificates, s
 	while (text.size > 0 && text.data[text.size - 1] == 0)
 		text.size -= 1;
 	struct reader reader = reader_of(text);
-	for (skip_blanks(&reader); reader.rest.size > 0; skip_blanks(&reader)) {
+	for (skip_line_ends(&reader); reader.rest.size > 0; skip_line_ends(&reader)) {
 		if (count == count_max || count == X509_CHAIN_MAX)
 			return err_set(err, E_LIMIT, "PEM: more than %zu certificates", count);
 		TRY(take_block(&reader, buf, err));

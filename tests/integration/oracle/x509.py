@@ -241,12 +241,12 @@ def pem(data):
     """Certificates of a PEM text; Bad for anything that is not exactly that."""
     text = data.rstrip(b"\0").decode("ascii", "strict")
     found = []
-    pattern = r"[ \t\r\n]*-----BEGIN CERTIFICATE-----([A-Za-z0-9+/= \t\r\n]*)-----END CERTIFICATE-----[ \t\r\n]*"
+    pattern = r"[\r\n]*-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\r\n]*)-----END CERTIFICATE-----[\r\n]*"
     at = 0
     while at < len(text):
         match = re.compile(pattern).match(text, at)
         if not match:
-            if text[at:].strip(" \t\r\n") == "":
+            if text[at:].strip("\r\n") == "":
                 break
             raise Bad("pem")
         found.append(base64.b64decode("".join(match.group(1).split()), validate=True))
