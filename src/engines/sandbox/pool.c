@@ -12,14 +12,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
+#include "engines/sandbox/client.h"
 #include "engines/sandbox/pool_wire.h"
 #include "kit/base/fd.h"
 #include "kit/base/mem.h"
 #include "kit/base/str.h"
 
-enum { NICE_WHILE_BUILDING = 10, WATCHED_MAX = 2 + POOL_TEMPLATES_MAX * POOL_SIZE_MAX };
+enum { WATCHED_MAX = 2 + POOL_TEMPLATES_MAX * POOL_SIZE_MAX };
 
 struct template
 {
@@ -87,7 +87,8 @@ static void start_building(struct pool *pool, struct template *template)
 	const struct sandbox_config config = { .supervisor_path = pool->program };
 	struct err err;
 	pool->building_for = template;
-	if (sandbox_open(&config, &pool->building, &err) < 0 ||
+	/* The pool itself answers at usual priority; what it has built gives way to runs. */
+	if (client_spawn(&config, "spare", &pool->building, &err) < 0 ||
 		fd_send(pool->building, buf_view(&template->message), template->fds,
 			template->fd_count, &err) < 0)
 		build_failed(pool, err.message);
@@ -257,9 +258,7 @@ int pool_serve(int control, const char *program, struct err *err)
 	pool->building = -1;
 	pool->watched = mem_alloc(WATCHED_MAX, sizeof(*pool->watched));
 	(void)signal(SIGCHLD, SIG_IGN); /* supervisors are our children; nobody waits for them */
-	/* What is built inherits it; a sandbox that gets its run leaves it (build_adopt). */
-	if (setpriority(PRIO_PROCESS, 0, NICE_WHILE_BUILDING) < 0)
-		return err_sys(err, E_UNAVAILABLE, "setpriority");
+	(void)err;
 	for (bool is_wanted = true; is_wanted;) {
 		refill(pool);
 		size_t count = watch(pool);
