@@ -69,6 +69,7 @@ SEEDS = {
                   "?" + "multipart/form-data; boundary=XX".ljust(39, "\0") + multipart((FORM + '"a"', "1"))],
     "execute": list(bodies()),
     "json": [body[1:] for body in bodies()] + [GOLDEN["inputs"], GOLDEN["statement"]],
+    "collect_name": ["a", "a\\b", "\u00fc", "\u20ac.txt", "\U0001f4a9", "\u202egnp.exe", "a\nb", "\x1b[2J"],
     "text": ["", "Zg==", "Zm8=", "Zm9v", "-__-", "00aBFf", "+//+", "=", "Zh=="],
     "dsse": [envelope(n) for n in (0, 1, 2, 4, 5)],
     "trace": [json.dumps(GOLDEN["traceEvents"]), "[]", "{}", "[1,null]"],

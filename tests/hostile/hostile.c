@@ -714,13 +714,28 @@ static int do_results(char **argv)
 	return 0;
 }
 
-/* Written, read back, removed. */
-static int do_scratch(char **argv)
+/* Names that never come again: as many as asked for, each made and removed. */
+static int do_names(char **argv)
 {
-	char byte;
-	put(argv[2], "x");
-	int fd = open(argv[2], O_RDONLY);
-	return read(fd, &byte, 1) != 1 || close(fd) < 0 || unlink(argv[2]) < 0;
+	char path[64];
+	for (long i = 0; i < number(argv, 2); i++) {
+		snprintf(path, sizeof(path), "/work/%ld", i);
+		int fd = open(path, O_WRONLY | O_CREAT, 0600);
+		if (fd < 0)
+			return errno;
+		close(fd);
+		unlink(path);
+	}
+	return 0;
+}
+
+static int do_open_flood(char **argv)
+{
+	for (long i = 0; i < number(argv, 2); i++)
+		if (fork() == 0)
+			break;
+	for (;;)
+		close(open("/etc/passwd", O_RDONLY));
 }
 
 static char flip_path[64];
@@ -809,7 +824,8 @@ static const struct {
 	{ "exec-loop", do_exec_loop },
 	{ "thread-exec", do_thread_exec },
 	{ "results", do_results },
-	{ "scratch", do_scratch },
+	{ "names", do_names },
+	{ "open-flood", do_open_flood },
 	{ "path-flip", do_path_flip },
 };
 

@@ -52,7 +52,7 @@ def test_set_of_files(cupel):
     assert files["/app/main.py"]["opened"] and files["/app/helper.py"] == {"opened": True}
     out = files["/work/out.txt"]
     assert out["left"] is True and out["sha256"] == hashlib.sha256(b"ABC").hexdigest()
-    assert "left" not in files["/tmp/gone"]
+    assert "/tmp/gone" not in files and "/work/out.txt.tmp" not in files
     assert "/etc/shadow" not in files
     python = [path for path, row in files.items() if row.get("executed")]
     assert any("python3" in path for path in python), python

@@ -4,7 +4,9 @@
  *
  * Events carry descriptors, whose names /proc gives relative to our root, which is the sandbox's:
  * file handles would need a decoder that overlayfs does not offer. A descriptor pins its file until
- * it is drained, so draining does not wait for the end.
+ * it is read. In a writable directory that would keep removed files on the disk limit, and a file
+ * could be renamed before its event is read; in the read-only ones neither can happen, and the
+ * number of names is that of the image.
  */
 #include "engines/sandbox/files.h"
 
@@ -33,7 +35,7 @@ enum {
 	WALK_DEPTH = COLLECT_DEPTH_MAX,
 };
 
-#define EVENTS (FAN_OPEN | FAN_OPEN_EXEC | FAN_CLOSE_WRITE)
+#define EVENTS (FAN_OPEN | FAN_OPEN_EXEC)
 
 struct row {
 	char *path; /* escaped */
@@ -109,18 +111,6 @@ static void add_row(struct files *files, char *path, uint32_t access, const uint
 	files->rows[files->count++] = row;
 }
 
-/* Names of removed files end with this, and with nothing else that tells them from others. */
-static size_t without_deleted(int fd, const char *path, size_t size)
-{
-	static const char suffix[] = " (deleted)";
-	struct stat status;
-	size_t cut = sizeof(suffix) - 1;
-	bool is_gone = fstat(fd, &status) == 0 && status.st_nlink == 0;
-	if (is_gone && size > cut && memcmp(path + size - cut, suffix, cut) == 0)
-		return size - cut;
-	return size;
-}
-
 static void take_event(struct files *files, const struct fanotify_event_metadata *event)
 {
 	char link[PROC_PATH_BYTES];
@@ -136,9 +126,7 @@ static void take_event(struct files *files, const struct fanotify_event_metadata
 	}
 	uint32_t access = event->mask & FAN_OPEN ? SANDBOX_ACCESS_OPENED : 0;
 	access |= event->mask & FAN_OPEN_EXEC ? SANDBOX_ACCESS_EXECUTED : 0;
-	access |= event->mask & FAN_CLOSE_WRITE ? SANDBOX_ACCESS_WRITTEN : 0;
-	size_t length = without_deleted(fd, path, (size_t)size);
-	add_row(files, collect_escape(view_of(path, length)), access, NULL);
+	add_row(files, collect_escape(view_of(path, (size_t)size)), access, NULL);
 }
 
 /* At most reads times; false when nothing is left. */
@@ -169,8 +157,7 @@ void files_drain(struct files *files)
 
 int files_start(struct slot *slot, struct err *err)
 {
-	static const char *const mounts[] = { "/", "/app", "/data", "/work", "/tmp", "/dev/shm",
-		"/home", "/run" };
+	static const char *const mounts[] = { "/", "/app", "/data" };
 	if (slot->parsed.plan.trace != SANDBOX_TRACE_FILES)
 		return 0;
 	if (!slot->files_used) {

@@ -1,10 +1,11 @@
 /*
  * Which files a run used: the set, not the sequence. Internal to the engine.
  *
- * fanotify marks on every mount of the sandbox tell of each file opened, opened for execution, or
- * closed after writing, by the file itself: what the kernel opened, however the program asked. The
- * kernel merges equal events, so counts would be lies and a set is not. At the end, when all is
- * dead, the writable directories are walked (collect.h) and what stands there gets its digest.
+ * fanotify marks on the read-only mounts of the sandbox (image, /app, /data) tell of each file that
+ * was opened or opened for execution, by the file itself: what the kernel opened, however the
+ * program asked. The kernel merges equal events, so counts would be lies and a set is not. The
+ * writable directories are walked at the end, when all is dead (collect.h), and what stands there
+ * gets its digest; files made and removed during the run are nobody's evidence.
  */
 #ifndef ENGINES_SANDBOX_FILES_H
 #define ENGINES_SANDBOX_FILES_H

@@ -210,16 +210,15 @@ enum sandbox_event_kind {
 };
 
 /*
- * What was done to a file: bits of sandbox_event.access. WRITTEN: closed after it was open for
- * writing. LEFT: it stands in a writable directory at the end, whoever made it and however it got
- * its name; regular ones with their digest. A file that was created and is gone again has no LEFT.
+ * What was done to a file: bits of sandbox_event.access. OPENED, EXECUTED: a file of the image, of
+ * /app or /data. LEFT: it stands in a writable directory at the end, whoever made it and however it
+ * got its name; regular ones with their digest. What was made there and removed again is not told.
  */
 enum sandbox_access {
 	SANDBOX_ACCESS_OPENED = 1,
 	SANDBOX_ACCESS_EXECUTED = 2,
-	SANDBOX_ACCESS_WRITTEN = 4,
-	SANDBOX_ACCESS_LEFT = 8,
-	SANDBOX_ACCESS_HAS_DIGEST = 16,
+	SANDBOX_ACCESS_LEFT = 4,
+	SANDBOX_ACCESS_HAS_DIGEST = 8,
 };
 
 /*

@@ -194,7 +194,6 @@ static int trace_file(struct job *job, const struct sandbox_event *event, struct
 	} rows[] = {
 		{ SANDBOX_ACCESS_OPENED, "opened" },
 		{ SANDBOX_ACCESS_EXECUTED, "executed" },
-		{ SANDBOX_ACCESS_WRITTEN, "written" },
 		{ SANDBOX_ACCESS_LEFT, "left" },
 	};
 	struct json *row = json_new_object();
