@@ -85,6 +85,13 @@ enum tcb_status tdx_status_of(struct jspan word);
 /* TCB info: levels, module, convergence, relaunch. Writes the platform and module statuses. */
 void tdx_appraise_tcb(struct tdx_appraisal *a, struct jspan tcb_info);
 
+/*
+ * The highest level of an identity that isvsvn reaches, and the highest of all. False when the
+ * list is malformed. *ret_status is UNKNOWN when none is reached.
+ */
+bool tdx_isvsvn_levels(
+	struct jspan levels, int64_t isvsvn, enum tcb_status *ret_status, int64_t *ret_latest);
+
 /* QE report against QE identity. Writes qe_status. */
 void tdx_appraise_qe(struct tdx_appraisal *a, struct jspan identity);
 
