@@ -352,16 +352,19 @@ class Judge:
             return
         try:
             issued, until = seconds(body["issueDate"]), seconds(body["nextUpdate"])
-            number = integer(body["tcbEvaluationDataNumber"], 0, 1 << 20)
             if issued is None or until is None:
                 raise Bad("dates")
+            if self.as_of < issued:
+                add(name + ".issued_in_future")
+            if self.as_of > until:
+                add(name + ".expired")
         except (Bad, KeyError, TypeError):
             add(name + ".format")
+        try:
+            number = integer(body["tcbEvaluationDataNumber"], 0, 1 << 20)
+        except (Bad, KeyError):
+            add(name + ".format")
             return
-        if self.as_of < issued:
-            add(name + ".issued_in_future")
-        if self.as_of > until:
-            add(name + ".expired")
         if number < self.policy.get("min_tcb_eval", 0):
             add(name + ".eval_number")
         try:

@@ -245,6 +245,7 @@ class Judge:
             attest = attest_of(self.files["attest"])
         except Bad:
             add("tpm.format")
+            self.signature()
             return
         if attest["magic"] != 0xFF544347:
             add("tpm.magic")
