@@ -250,7 +250,13 @@ static void lost_closed(uv_handle_t *handle)
 	struct cjob *job = handle->data;
 	struct err err;
 	job->is_polling = false;
-	if (send_lost(job, &err) == 0 && watch_agent(job, &err) == 0)
+	int status = send_lost(job, &err);
+	/* An agent killed a moment ago may still have looked alive: take the next. */
+	while (status < 0 && job->lost_attempts++ < CCED_LOST_ATTEMPTS_MAX) {
+		agents_bury(job->cced, &job->agent);
+		status = send_lost(job, &err);
+	}
+	if (status == 0 && watch_agent(job, &err) == 0)
 		return;
 	log_err(job, "certify_lost", &err);
 	agents_bury(job->cced, &job->agent);
