@@ -141,7 +141,7 @@ static bool drain(struct files *files, unsigned reads)
 			files->lost++;
 			continue;
 		}
-		const struct fanotify_event_metadata *event = (const void *)buffer;
+		struct fanotify_event_metadata *event = (void *)buffer;
 		for (ssize_t rest = size; FAN_EVENT_OK(event, rest);
 			event = FAN_EVENT_NEXT(event, rest))
 			take_event(files, event);
