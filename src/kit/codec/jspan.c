@@ -279,26 +279,45 @@ static size_t skip_string(struct view text, size_t at)
 	return at + 1;
 }
 
-/* Behind the value that begins at. */
-static size_t skip_value(struct view text, size_t at)
+/* What matters when a container is skipped: quotes, what opens, what closes. */
+enum skip_class { SKIP_PLAIN, SKIP_QUOTE, SKIP_OPEN, SKIP_CLOSE };
+static const uint8_t skip_classes[UINT8_MAX + 1] = {
+	['"'] = SKIP_QUOTE,
+	['{'] = SKIP_OPEN,
+	['['] = SKIP_OPEN,
+	['}'] = SKIP_CLOSE,
+	[']'] = SKIP_CLOSE,
+};
+
+/* Behind the container that opens at. */
+static size_t skip_container(struct view text, size_t at)
 {
 	size_t depth = 0;
 	do {
-		uint8_t byte = text.data[at];
-		if (byte == '"') {
+		while (skip_classes[text.data[at]] == SKIP_PLAIN)
+			at++;
+		uint8_t class = skip_classes[text.data[at]];
+		if (class == SKIP_QUOTE) {
 			at = skip_string(text, at);
 			continue;
 		}
-		if (byte == '{' || byte == '[')
-			depth++;
-		if (byte == '}' || byte == ']')
-			depth--;
+		depth += class == SKIP_OPEN ? 1 : 0;
+		depth -= class == SKIP_CLOSE ? 1 : 0;
 		at++;
-		if (depth == 0 && byte != '}' && byte != ']') /* a number or a literal */
-			while (at < text.size && !is_blank(text.data[at]) &&
-				!strchr(",]}", text.data[at]))
-				at++;
 	} while (depth > 0);
+	return at;
+}
+
+/* Behind the value that begins at. */
+static size_t skip_value(struct view text, size_t at)
+{
+	if (text.data[at] == '"')
+		return skip_string(text, at);
+	if (skip_classes[text.data[at]] == SKIP_OPEN)
+		return skip_container(text, at);
+	while (at < text.size && !is_blank(text.data[at]) && text.data[at] != ',' &&
+		text.data[at] != ']' && text.data[at] != '}')
+		at++;
 	return at;
 }
 
