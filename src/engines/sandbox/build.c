@@ -428,10 +428,10 @@ int build_sandbox(struct slot *slot, struct err *err)
 	TRY(make_stdio(slot, err));
 	if (slot->config.is_prepared)
 		slot->next_message = mem_alloc(1, WIRE_MESSAGE_MAX);
-	if (slot->config.is_parked) {
+	if (slot->config.is_prepared)
 		TRY(make_pipe(slot->job, err));
+	if (slot->config.is_parked)
 		TRY(make_pipe(slot->note, err));
-	}
 	TRY(start_payload(slot, err));
 	note_enforced(slot);
 	return shed_rights(err);

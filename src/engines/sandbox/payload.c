@@ -6,14 +6,15 @@
  * supervisor's memory and descriptor table. In this order: into its cgroups; into a cgroup
  * namespace rooted there; into a user namespace that owns none of the others, so that even
  * regained capabilities would have no object; ids, capabilities, rlimits; no_new_privs; Landlock;
- * system call filter. Then it waits (hot tiers wait here for their plan), unshares the descriptor
- * table keeping 0, 1 and 2, and execs.
+ * a descriptor table of its own with 0, 1 and 2; system call filter. Then it waits (hot tiers wait
+ * here for their plan) and execs.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -110,8 +111,31 @@ static long drop_capabilities(const char **ret_step)
 	return 0;
 }
 
+/*
+ * A table of its own with 0, 1 and 2 and, if it waits for its plan, two more: the pipes of a
+ * parked program, or what await_plan() looks at, which closes at its exec.
+ */
+static long keep_descriptors(const struct slot *slot)
+{
+	bool is_parked = slot->config.is_parked;
+	int wait_flags = is_parked ? 0 : O_CLOEXEC;
+	if (!slot->config.is_prepared)
+		return sys3(close_range, 3, ~0u, CLOSE_RANGE_UNSHARE);
+	/* Unshared first: these numbers must hide nothing of the supervisor's. */
+	long status = sys1(unshare, CLONE_FILES);
+	if (status == 0)
+		status = sys3(dup3, slot->job[0], SLOT_JOB_FD, wait_flags);
+	if (status >= 0)
+		status = sys3(
+			dup3, is_parked ? slot->note[1] : slot->control, SLOT_NOTE_FD, wait_flags);
+	if (status >= 0)
+		status = sys3(close_range, 3, SLOT_JOB_FD - 1, 0);
+	return status < 0 ? status : sys3(close_range, SLOT_NOTE_FD + 1, ~0u, 0);
+}
+
 static long shed(struct slot *slot, const char **ret_step)
 {
+	const uint64_t no_signals = 0;
 	long status = join_cgroups(slot, ret_step);
 	if (status < 0)
 		return status;
@@ -126,11 +150,11 @@ static long shed(struct slot *slot, const char **ret_step)
 	status = drop_capabilities(ret_step);
 	if (status < 0)
 		return status;
-	if (slot->config.is_parked)
-		STEP(sys1(unshare, CLONE_FILES), "own descriptor table");
 	STEP(sys5(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
 	if (slot->ruleset >= 0)
 		STEP(sys2(landlock_restrict_self, slot->ruleset, 0), "landlock_restrict_self");
+	STEP(keep_descriptors(slot), "own descriptor table");
+	STEP(sys4(rt_sigprocmask, SIG_SETMASK, &no_signals, 0, sizeof(no_signals)), "signal mask");
 	STEP(sys3(seccomp, SECCOMP_SET_MODE_FILTER, 0, &slot->filter_program),
 		"system call filter");
 	return 0;
@@ -170,25 +194,24 @@ static int execute(const struct sandbox_plan *plan)
 	return error;
 }
 
-/* A table of its own with 0, 1, 2, and for a parked program its two pipes behind them. */
-static long keep_descriptors(const struct slot *slot)
+/*
+ * The message with the plan wakes us together with the supervisor: while that reads it, we are
+ * brought to a processor. Who came too late to see it sleeps again, until the supervisor closes
+ * the job pipe.
+ */
+static void await_plan(const struct slot *slot)
 {
-	if (!slot->config.is_parked)
-		return sys3(close_range, 3, ~0u, CLOSE_RANGE_UNSHARE);
-	/* The table was unshared in shed(), so these numbers hide nothing of the supervisor's. */
-	long job = sys3(dup3, slot->job[0], SLOT_JOB_FD, 0);
-	long note = sys3(dup3, slot->note[1], SLOT_NOTE_FD, 0);
-	if (job < 0 || note < 0)
-		return job < 0 ? job : note;
-	long status = sys3(close_range, 3, SLOT_JOB_FD - 1, 0);
-	return status < 0 ? status : sys3(close_range, SLOT_NOTE_FD + 1, ~0u, 0);
+	struct pollfd either[] = { { .fd = SLOT_JOB_FD, .events = POLLIN },
+		{ .fd = SLOT_NOTE_FD, .events = POLLIN } };
+	if (slot->config.tier == SANDBOX_TIER_HOT)
+		(void)sys3(poll, either, ARRAY_SIZE(either), -1);
+	sys_word_wait(&slot->payload_go);
 }
 
 int slot_payload_main(void *argument)
 {
 	struct slot *slot = argument;
 	const char *step = "";
-	uint64_t no_signals = 0;
 	long status = shed(slot, &step);
 	if (status < 0) {
 		slot->payload_stage.error = (int)-status;
@@ -197,16 +220,10 @@ int slot_payload_main(void *argument)
 		return 1;
 	}
 	sys_word_set(&slot->payload_stage.word, STAGE_READY);
-	sys_word_wait(&slot->payload_go);
-
+	await_plan(slot);
 	status = sys1(chdir, slot->parsed.plan.cwd);
 	if (status == 0)
-		status = keep_descriptors(slot);
-	if (status == 0)
-		status = sys4(rt_sigprocmask, SIG_SETMASK, &no_signals, 0, sizeof(no_signals));
-	if (status == 0) {
 		status = -execute(&slot->parsed.plan);
-	}
 	slot->exec_error = (int)-status;
 	return slot->exec_error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }

@@ -170,6 +170,8 @@ static void reap(struct loop *loop, bool is_last)
 			cause_memory(slot);
 		}
 		tracer_handle(&loop->tracer, pid, status);
+		if (!is_last && slot->payload_reaped && loop->tracer.count == 0)
+			return; /* nobody else to wait for but PID 1 */
 	}
 }
 
@@ -279,10 +281,12 @@ static void wait_once(struct loop *loop)
 		{ .fd = slot->note[0], .events = POLLIN },
 	};
 	int ready = ppoll(fds, ARRAY_SIZE(fds), &rest, NULL);
+	reap(loop, false);
+	if (slot->payload_reaped && loop->tracer.count == 0)
+		return; /* the usual end, on the shortest way */
 	if (ready > 0 && fds[0].revents && read(loop->signals, &info, sizeof(info)) > 0 &&
 		info.ssi_signo != SIGCHLD)
 		slot_end(slot, SANDBOX_CAUSE_CANCELLED, "interrupted");
-	reap(loop, false);
 	if (ready > 0 && fds[1].revents)
 		handle_message(slot);
 	if (ready > 0 && fds[2].revents)
@@ -366,7 +370,6 @@ static int send_job(struct slot *slot, struct err *err)
 			TRY(buf_append(&job, view_of(lists[l][i], strlen(lists[l][i]) + 1), err));
 	/* A pipe holds 64 KiB without a reader; more waits for the program, which is reading. */
 	TRY(fd_write_all(slot->job[1], buf_view(&job), err));
-	fd_close(&slot->job[1]);
 	return 0;
 }
 
@@ -436,24 +439,6 @@ static int wait_for_plan(struct loop *loop, struct err *err)
 	}
 }
 
-/*
- * Bind the waiting payload to our processor while it is woken: we sleep at once, so it need not
- * wake an idle processor, which in a virtual machine costs more than the whole rest of a short
- * run. Unbound before it runs, it can go anywhere.
- */
-static void stay_here(const struct slot *slot, bool is_bound)
-{
-	cpu_set_t here;
-	int processor = sched_getcpu();
-	CPU_ZERO(&here);
-	if (processor >= 0)
-		CPU_SET((size_t)processor, &here);
-	bool can_bind = is_bound && processor >= 0;
-	/* Fails only for a payload that is dead already. */
-	(void)sched_setaffinity(
-		slot->payload_pid, sizeof(here), can_bind ? &here : &slot->processors);
-}
-
 static int start_run(struct loop *loop, struct err *err)
 {
 	struct slot *slot = loop->slot;
@@ -466,14 +451,11 @@ static int start_run(struct loop *loop, struct err *err)
 	loop->next_stat_usec = (uint64_t)slot->parsed.plan.stat_interval_ms * USEC_PER_MS;
 	TRY(build_results(slot, err));
 	TRY(files_start(slot, err)); /* inputs may have been mounted since */
-	if (slot->config.is_prepared)
-		stay_here(slot, true);
 	if (slot->config.is_parked)
 		TRY(send_job(slot, err));
 	else
 		sys_word_set(&slot->payload_go, 1);
-	if (slot->config.is_prepared)
-		stay_here(slot, false);
+	fd_close(&slot->job[1]); /* see await_plan() */
 	build_connect(slot);
 	report_started(slot);
 	if (slot->parked_exec.kind == SANDBOX_EVENT_EXEC)
