@@ -8,18 +8,22 @@
  */
 #include "engines/sandbox/pool.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#include "engines/sandbox/client.h"
 #include "engines/sandbox/pool_wire.h"
+#include "engines/sandbox/slot.h"
 #include "kit/base/fd.h"
 #include "kit/base/mem.h"
 #include "kit/base/str.h"
 
-enum { WATCHED_MAX = 2 + POOL_TEMPLATES_MAX * POOL_SIZE_MAX };
+enum { WATCHED_MAX = 2 + POOL_TEMPLATES_MAX * POOL_SIZE_MAX, NICE_WHILE_BUILDING = 10 };
 
 struct template
 {
@@ -36,7 +40,6 @@ struct template
 
 struct pool {
 	int control;
-	const char *program;
 	struct template templates[POOL_TEMPLATES_MAX];
 	size_t template_count;
 	int building; /* -1 none */
@@ -82,13 +85,41 @@ static void build_failed(struct pool *pool, const char *reason)
 	template->reason[size] = 0;
 }
 
+/*
+ * A supervisor from our own memory: an exec of the same program would cost three times the fork.
+ * It gives way to runs until it gets its own (build_adopt).
+ */
+_Noreturn static void become_supervisor(int pool_control, int control)
+{
+	struct err err;
+	if (dup3(control, pool_control, O_CLOEXEC) < 0 ||
+		close_range((unsigned)pool_control + 1, ~0u, 0) < 0)
+		_exit(EXIT_FAILURE);
+	(void)setsid();
+	(void)setpriority(PRIO_PROCESS, 0, NICE_WHILE_BUILDING);
+	_exit(slot_serve(pool_control, &err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+static int fork_supervisor(const struct pool *pool, int *ret_control, struct err *err)
+{
+	int pair[2];
+	TRY(fd_socketpair(SOCK_SEQPACKET, pair, err));
+	auto_close ours = pair[0];
+	auto_close theirs = pair[1];
+	pid_t pid = fork();
+	if (pid < 0)
+		return err_sys(err, E_UNAVAILABLE, "fork");
+	if (pid == 0)
+		become_supervisor(pool->control, theirs);
+	*ret_control = take_fd(&ours);
+	return 0;
+}
+
 static void start_building(struct pool *pool, struct template *template)
 {
-	const struct sandbox_config config = { .supervisor_path = pool->program };
 	struct err err;
 	pool->building_for = template;
-	/* The pool itself answers at usual priority; what it has built gives way to runs. */
-	if (client_spawn(&config, "spare", &pool->building, &err) < 0 ||
+	if (fork_supervisor(pool, &pool->building, &err) < 0 ||
 		fd_send(pool->building, buf_view(&template->message), template->fds,
 			template->fd_count, &err) < 0)
 		build_failed(pool, err.message);
@@ -249,12 +280,11 @@ static size_t watch(struct pool *pool)
 	return count;
 }
 
-int pool_serve(int control, const char *program, struct err *err)
+int pool_serve(int control, struct err *err)
 {
 	struct pool *pool = mem_alloc(1, sizeof(*pool));
 	auto_free uint8_t *message = mem_alloc(1, POOL_MESSAGE_MAX);
 	pool->control = control;
-	pool->program = program;
 	pool->building = -1;
 	pool->watched = mem_alloc(WATCHED_MAX, sizeof(*pool->watched));
 	(void)signal(SIGCHLD, SIG_IGN); /* supervisors are our children; nobody waits for them */

@@ -52,7 +52,7 @@ struct sandbox_pool_status {
 int sandbox_pool_status(
 	int pool, struct sandbox_pool_status *ret_status, struct err *err) MUST_CHECK;
 
-/* The pool process itself: serve until control is closed. program starts the supervisors. */
-int pool_serve(int control, const char *program, struct err *err) MUST_CHECK;
+/* The pool process itself: serve until control, its only descriptor but 0, 1 and 2, is closed. */
+int pool_serve(int control, struct err *err) MUST_CHECK;
 
 #endif

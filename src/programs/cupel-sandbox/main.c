@@ -7,7 +7,6 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "programs/cupel-sandbox/commands.h"
 #include "engines/sandbox/pool.h"
@@ -15,7 +14,7 @@
 #include "kit/base/attr.h"
 #include "kit/base/str.h"
 
-enum { CONTROL_FD = 3, NICE_WHILE_BUILDING = 10 };
+enum { CONTROL_FD = 3 };
 
 static const char usage[] =
 	"usage: cupel-sandbox run --root DIR [OPTION]... [--] PROGRAM [ARG]...\n"
@@ -48,20 +47,12 @@ static int command_slot(int argc, char **argv)
 	return slot_serve(CONTROL_FD, &err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* A slot that a pool builds ahead: it leaves the low priority when it gets its run (build_adopt).
- */
-static int command_spare(int argc, char **argv)
-{
-	(void)setpriority(PRIO_PROCESS, 0, NICE_WHILE_BUILDING);
-	return command_slot(argc, argv);
-}
-
 static int command_pool(int argc, char **argv)
 {
 	struct err err;
 	(void)argc;
 	(void)argv;
-	return pool_serve(CONTROL_FD, "/proc/self/exe", &err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	return pool_serve(CONTROL_FD, &err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static int command_help(int argc, char **argv)
@@ -76,7 +67,6 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{ "slot", command_slot },
-	{ "spare", command_spare },
 	{ "pool", command_pool },
 	{ "run", command_run },
 	{ "doctor", command_doctor },
