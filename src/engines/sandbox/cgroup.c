@@ -348,15 +348,27 @@ void cgroup_reset_peak(const struct cgroup *group)
 			group->dirs[CGROUP_MEMORY], "memory.max_usage_in_bytes", 0, &ignored);
 }
 
+/*
+ * Give the page cache it was charged for back to the root, or the group lingers. That takes longer
+ * than all the rest of the removal, so only if there is some.
+ */
+static void empty_memory(const struct cgroup *group)
+{
+	char text[FILE_BYTES_MAX];
+	struct err ignored;
+	int dir = group->dirs[CGROUP_MEMORY];
+	if (group->backend == SANDBOX_BACKEND_CGROUP_V1 &&
+		read_text(dir, "memory.stat", text, sizeof(text)) &&
+		(find_value(text, "cache") || find_value(text, "rss")))
+		(void)write_value(dir, "memory.force_empty", 0, &ignored);
+}
+
 bool cgroup_remove(struct cgroup *group)
 {
 	bool all_gone = true;
-	struct err ignored;
 	for (int i = 0; i < CGROUP_GAUGE_COUNT; i++)
 		fd_close(&group->gauges[i]);
-	/* Give the page cache it was charged for back to the root, or the group lingers. */
-	if (group->backend == SANDBOX_BACKEND_CGROUP_V1 && group->dirs[CGROUP_MEMORY] >= 0)
-		(void)write_value(group->dirs[CGROUP_MEMORY], "memory.force_empty", 0, &ignored);
+	empty_memory(group);
 	for (int i = 0; i < controller_count(group->backend); i++) {
 		fd_close(&group->procs[i]);
 		if (group->dirs[i] < 0)
