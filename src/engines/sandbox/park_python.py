@@ -5,17 +5,19 @@ import os
 
 
 def warm_up():
-    """Compile, run, fail and print once. Imports nothing: a module costs as much here as in the
-    job that wants it, and most jobs want another."""
+    """Compile, run, fail and print, through the very functions a job takes. Imports nothing: a
+    module costs as much here as in the job that wants it, and most jobs want another."""
     source = ("class A(dict):\n    def f(self, *a, **k):\n        return {x: str(x) for x in a}\n"
               "def g(n):\n    for i in range(n):\n        yield i\n"
               "try:\n    int('x')\nexcept ValueError as error:\n    text = str(error)\n"
               "t = '%s %d' % ('a', 1) + f'{text!r}'\n"
-              "sorted(g(3), key=lambda x: -x)\nA().f(1, b=2)\n")
-    for _ in range(2):
-        exec(compile(source, "<warm-up>", "exec"), {"__name__": "warm"})
-    sys.stdout.write("")
-    sys.stdout.flush()
+              "sorted(g(3), key=lambda x: -x)\nA().f(1, b=2)\nprint(t, 1)\n")
+    stdout = sys.stdout
+    with open("/dev/null", "w", encoding=stdout.encoding) as sys.stdout:
+        for _ in range(2):
+            run(take_job(b"/\x003\0python3\0-c\0" + source.encode() + b"\0PATH=/bin\0"))
+            sys.stdout.flush()
+    sys.stdout = stdout
     with open("/dev/null", "rb") as null:
         null.read()
 
@@ -28,7 +30,11 @@ def read_job():
             break
         parts.append(part)
     os.close(64)
-    strings = [os.fsdecode(s) for s in b"".join(parts).split(b"\0")[:-1]]
+    return take_job(b"".join(parts))
+
+
+def take_job(job):
+    strings = [os.fsdecode(s) for s in job.split(b"\0")[:-1]]
     end = 2 + int(strings[1])
     argv, env = strings[2:end], strings[end:]
     os.environ.clear()

@@ -339,10 +339,8 @@ static void finish(struct loop *loop)
 	struct slot *slot = loop->slot;
 	bool is_alone = slot->payload_reaped && loop->tracer.count == 0;
 	bool is_told = slot->has_told_exit && loop->tracer.count == 1;
-	if (is_told) {
-		kill_all(slot);
+	if (is_told)
 		tracer_tell_exit(&loop->tracer, slot->result.exit_code);
-	}
 	bool is_early = (is_alone || is_told) && !slot->parsed.plan.wants_results &&
 			!slot->files_used;
 	if (is_early)
