@@ -5,8 +5,11 @@
 #ifndef TESTS_UNIT_SANDBOX_RUN_H
 #define TESTS_UNIT_SANDBOX_RUN_H
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +17,10 @@
 #include "kit/base/fd.h"
 #include "kit/base/str.h"
 #include "unit.h"
+
+#ifndef SUPERVISOR_PATH
+#define SUPERVISOR_PATH SUPERVISOR
+#endif
 
 enum { RUN_EXECS_MAX = 64, RUN_ARGS_MAX = 8 };
 
@@ -103,7 +110,7 @@ static void run_take_event(struct run *run, const struct sandbox_event *event)
 
 static int run_start(struct run *run)
 {
-	static const struct sandbox_config config = { .supervisor_path = SUPERVISOR };
+	static const struct sandbox_config config = { .supervisor_path = SUPERVISOR_PATH };
 	struct err err;
 	int control = -1;
 	ck_assert_ok(sandbox_open(&config, &control, &err), err);
@@ -136,6 +143,34 @@ UNUSED static int run_begin(struct run *run, const char *const argv[])
 	ck_assert_ok(fd_memfd("out", &run->files.stdout_fd, &err), err);
 	ck_assert_ok(fd_memfd("err", &run->files.stderr_fd, &err), err);
 	return run_start(run);
+}
+
+/* The host pid of the process whose arguments end with this tag, and of its parent. */
+UNUSED static bool run_find_tagged(const char *tag, long *ret_pid, long *ret_parent)
+{
+	DIR *proc = opendir("/proc");
+	bool is_found = false;
+	for (struct dirent *entry = readdir(proc); entry && !is_found; entry = readdir(proc)) {
+		char path[300];
+		char text[512] = "";
+		struct err err;
+		auto_done(buf) bytes = {};
+		snprintf(path, sizeof(path), "/proc/%s/cmdline", entry->d_name);
+		if (entry->d_name[0] < '0' || entry->d_name[0] > '9' ||
+			fd_read_file(path, 1 << 20, &bytes, &err) < 0 ||
+			bytes.size < strlen(tag) + 1 ||
+			strcmp((char *)bytes.data + bytes.size - strlen(tag) - 1, tag) != 0)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/stat", entry->d_name);
+		FILE *file = fopen(path, "re");
+		is_found = file && fgets(text, sizeof(text), file);
+		if (file)
+			fclose(file);
+		*ret_pid = atol(entry->d_name);
+		*ret_parent = is_found ? atol(strrchr(text, ')') + 4) : 0;
+	}
+	closedir(proc);
+	return is_found;
 }
 
 #define ARGV(...) ((const char *const[]){ "/bin/hostile", __VA_ARGS__, NULL })

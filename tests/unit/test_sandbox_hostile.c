@@ -2,7 +2,6 @@
  * Programs that try (tests/hostile): each must meet its verdict, and the host must be afterwards
  * what it was before.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -91,34 +90,6 @@ START_TEST(sandboxes_share_no_locks)
 }
 END_TEST
 
-/* The host pid of the process whose arguments end with this tag, and of its parent. */
-static bool find_tagged(const char *tag, long *ret_pid, long *ret_parent)
-{
-	DIR *proc = opendir("/proc");
-	bool is_found = false;
-	for (struct dirent *entry = readdir(proc); entry && !is_found; entry = readdir(proc)) {
-		char path[300];
-		char text[512] = "";
-		struct err err;
-		auto_done(buf) bytes = {};
-		snprintf(path, sizeof(path), "/proc/%s/cmdline", entry->d_name);
-		if (entry->d_name[0] < '0' || entry->d_name[0] > '9' ||
-			fd_read_file(path, 1 << 20, &bytes, &err) < 0 ||
-			bytes.size < strlen(tag) + 1 ||
-			strcmp((char *)bytes.data + bytes.size - strlen(tag) - 1, tag) != 0)
-			continue;
-		snprintf(path, sizeof(path), "/proc/%s/stat", entry->d_name);
-		FILE *file = fopen(path, "re");
-		is_found = file && fgets(text, sizeof(text), file);
-		if (file)
-			fclose(file);
-		*ret_pid = atol(entry->d_name);
-		*ret_parent = is_found ? atol(strrchr(text, ')') + 4) : 0;
-	}
-	closedir(proc);
-	return is_found;
-}
-
 START_TEST(a_killed_supervisor_leaves_nothing_alive)
 {
 	struct err err;
@@ -133,14 +104,14 @@ START_TEST(a_killed_supervisor_leaves_nothing_alive)
 	do
 		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
 	while (event.kind != SANDBOX_EVENT_EXEC);
-	ck_assert(find_tagged(tag, &pid, &parent));
+	ck_assert(run_find_tagged(tag, &pid, &parent));
 	ck_assert_int_eq(kill((pid_t)parent, SIGKILL), 0);
 	int status = 0;
 	while (status == 0)
 		status = sandbox_receive(control, 0, &event, &err);
 	ck_assert_int_eq(status, E_UNAVAILABLE);
 	(void)usleep(15000);
-	ck_assert_msg(!find_tagged(tag, &pid, &parent), "the payload lives on");
+	ck_assert_msg(!run_find_tagged(tag, &pid, &parent), "the payload lives on");
 	ck_assert_ok(sandbox_sweep(&removed, &err), err);
 	(void)close(control);
 }
@@ -159,10 +130,10 @@ START_TEST(a_closed_control_kills_within_15_ms)
 	do
 		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
 	while (event.kind != SANDBOX_EVENT_EXEC);
-	ck_assert(find_tagged(tag, &pid, &parent));
+	ck_assert(run_find_tagged(tag, &pid, &parent));
 	(void)close(control);
 	(void)usleep(15000);
-	ck_assert_msg(!find_tagged(tag, &pid, &parent), "the payload lives on");
+	ck_assert_msg(!run_find_tagged(tag, &pid, &parent), "the payload lives on");
 }
 END_TEST
 

@@ -26,6 +26,7 @@
 
 #include "engines/sandbox/copy.h"
 #include "engines/sandbox/files.h"
+#include "engines/sandbox/rootless.h"
 #include "engines/sandbox/sys.h"
 #include "kit/base/fd.h"
 #include "kit/base/mem.h"
@@ -39,13 +40,21 @@ void build_empty(struct slot *slot, int control)
 {
 	slot->control = control;
 	slot->files = SANDBOX_FILES_NONE;
-	slot->host_proc = slot->host_mounts = slot->memfd_sysctl = -1;
+	slot->host_proc = slot->host_mounts = slot->memfd_sysctl = slot->sandbox_mounts = -1;
 	slot->cgroup = CGROUP_NONE;
 	slot->lifeline[0] = slot->lifeline[1] = -1;
 	slot->init_pidfd = slot->userns = slot->ruleset = slot->results_fd = -1;
 	slot->job[0] = slot->job[1] = slot->note[0] = slot->note[1] = -1;
 	slot->in = slot->out = slot->error = no_copy;
 	slot->result.exit_code = -1;
+}
+
+/* From here on nobody of the same user looks into this process. */
+static int hide_self(struct err *err)
+{
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		return err_sys(err, E_UNAVAILABLE, "PR_SET_DUMPABLE");
+	return 0;
 }
 
 int build_host(struct slot *slot, int *ret_signals, struct err *err)
@@ -61,16 +70,19 @@ int build_host(struct slot *slot, int *ret_signals, struct err *err)
 	/* Whatever the caller ignores (SIGPIPE, SIGCHLD) must reach neither us nor the payload. */
 	for (int number = 1; number < SIGRTMIN; number++)
 		(void)signal(number, SIG_DFL);
-	/* No groups of the caller's for the payload; nobody looks into this process. */
-	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0 || setgroups(0, NULL) < 0 ||
-		prctl(PR_SET_DUMPABLE, 0) < 0 ||
+	slot->host_uid = SANDBOX_UID_BASE + (uint32_t)getpid();
+	TRY(rootless_enter(slot, err));
+	if (!slot->is_rootless)
+		TRY(hide_self(err)); /* else: build_check */
+	/* No groups of the caller's for the payload. */
+	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0 ||
+		(!slot->is_rootless && setgroups(0, NULL) < 0) ||
 		/* However it was started: sweeping recognises the living by this name. */
 		prctl(PR_SET_NAME, "cupel-sandbox") < 0)
-		return err_sys(err, E_UNAVAILABLE, "preparing the supervisor (is it root?)");
+		return err_sys(err, E_UNAVAILABLE, "preparing the supervisor");
 	TRY(fd_open("/proc", O_PATH | O_DIRECTORY, 0, &slot->host_proc, err));
 	TRY(fd_open("/proc/self/ns/mnt", O_RDONLY, 0, &slot->host_mounts, err));
 	slot->memfd_sysctl = open("/proc/sys/vm/memfd_noexec", O_WRONLY | O_CLOEXEC);
-	slot->host_uid = SANDBOX_UID_BASE + (uint32_t)getpid();
 	if (sched_getaffinity(0, sizeof(slot->processors), &slot->processors) < 0)
 		return err_sys(err, E_UNAVAILABLE, "sched_getaffinity");
 	slot->processor_count = (uint64_t)CPU_COUNT(&slot->processors);
@@ -118,6 +130,7 @@ static int receive_plan(struct slot *slot, enum wire_kind *ret_kind, struct err 
 		return err_set(err, E_UNAVAILABLE, "the caller went away before its plan");
 	TRY(wire_decode_plan(view_of(message, (size_t)size), &slot->parsed, err));
 	TRY(place_files(slot, fds, count, err));
+	TRY(rootless_adopt(slot, err));
 	memcpy(&head, message, sizeof(head));
 	*ret_kind = (enum wire_kind)head.kind;
 	return sandbox_plan_check(&slot->parsed.plan, err);
@@ -151,6 +164,7 @@ int build_take(struct slot *slot, const struct sandbox_plan *plan,
 	slot->files = *files;
 	slot->config.tier = SANDBOX_TIER_COLD;
 	slot->config.allow_exec_in_work = plan->allow_exec_in_work;
+	TRY(rootless_adopt(slot, err));
 	return check_root(slot, err);
 }
 
@@ -361,6 +375,11 @@ static int enter_namespaces(struct slot *slot, struct err *err)
 	if (statx(AT_FDCWD, "/", AT_STATX_DONT_SYNC, STATX_MNT_ID, &root) < 0)
 		return err_sys(err, E_UNAVAILABLE, "statx of the sandbox root");
 	slot->root_mount_id = root.stx_mnt_id;
+	if (!slot->is_rootless)
+		return 0;
+	slot->sandbox_mounts = openat(slot->host_proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (slot->sandbox_mounts < 0)
+		return err_sys(err, E_UNAVAILABLE, "opening the mount namespace");
 	return 0;
 }
 
@@ -379,15 +398,17 @@ static int start_payload(struct slot *slot, struct err *err)
 static void note_enforced(struct slot *slot)
 {
 	slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_NAMESPACES) |
-			  SANDBOX_LAYER_BIT(SANDBOX_LAYER_USER) |
 			  SANDBOX_LAYER_BIT(SANDBOX_LAYER_ROOT) |
 			  SANDBOX_LAYER_BIT(SANDBOX_LAYER_SECCOMP) |
+			  SANDBOX_LAYER_BIT(SANDBOX_LAYER_TASK_LIMIT) | /* cgroup or RLIMIT_NPROC */
 			  SANDBOX_LAYER_BIT(SANDBOX_LAYER_DISK_LIMIT);
+	if (!slot->is_rootless)
+		slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_USER) |
+				  SANDBOX_LAYER_BIT(SANDBOX_LAYER_DEVICES);
 	if (!slot->config.allow_exec_in_work)
 		slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_NOEXEC);
 	if (slot->cgroup.backend != SANDBOX_BACKEND_NONE)
 		slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMORY_LIMIT) |
-				  SANDBOX_LAYER_BIT(SANDBOX_LAYER_TASK_LIMIT) |
 				  SANDBOX_LAYER_BIT(SANDBOX_LAYER_CPU_LIMIT);
 }
 
@@ -444,13 +465,19 @@ int build_check(struct slot *slot, struct err *err)
 		wanted &= ~(SANDBOX_LAYER_BIT(SANDBOX_LAYER_NOEXEC) |
 			    SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC));
 	uint32_t missing = wanted & ~slot->enforced & ~slot->parsed.plan.may_lack;
+	auto_done(buf) names = {};
+	if (!missing)
+		return slot->is_rootless ? hide_self(err) : 0; /* root is hidden already */
 	for (unsigned i = 0; i < SANDBOX_LAYER_COUNT; i++)
 		if (missing & SANDBOX_LAYER_BIT(i))
-			return err_set(err, E_UNAVAILABLE,
-				"this machine does not enforce %s, which the plan requires; "
-				"see cupel doctor",
-				sandbox_layer_name((enum sandbox_layer)i));
-	return 0;
+			TRY(buf_append_format(&names, err, "%s%s", names.size ? ", " : "",
+				sandbox_layer_name((enum sandbox_layer)i)));
+	return err_set(err, E_UNAVAILABLE, "%s %s, which the plan requires; %s",
+		slot->is_rootless ? "an ordinary user's sandbox lacks"
+				  : "this machine does not enforce",
+		buf_string(&names),
+		slot->is_rootless ? "run it as root, or allow the lack (--may-lack rootless)"
+				  : "see cupel-sandbox doctor");
 }
 
 /* A build that failed half-way still has tasks; PID 1 takes the others with it. */
@@ -483,6 +510,7 @@ void build_undo(struct slot *slot)
 	fd_close(&slot->userns);
 	fd_close(&slot->ruleset);
 	fd_close(&slot->results_fd);
+	fd_close(&slot->sandbox_mounts);
 	files_free(slot->files_used);
 	(void)setns(slot->host_mounts, CLONE_NEWNS); /* frees the sandbox's mounts */
 	(void)cgroup_remove(&slot->cgroup);

@@ -57,6 +57,8 @@ static void end_by_signal(struct slot *slot)
 	int signal = slot->result.signal;
 	if (signal == SIGXFSZ)
 		slot_end(slot, SANDBOX_CAUSE_DISK, "wrote a file beyond the file size limit");
+	if (signal == SIGXCPU && slot->cgroup.backend == SANDBOX_BACKEND_NONE)
+		slot_end(slot, SANDBOX_CAUSE_CPU_TIMEOUT, "used its processor time");
 	if (signal == SIGSYS)
 		slot_end(slot, SANDBOX_CAUSE_DENIED, "used a foreign system call interface");
 	err_format(&text, 0, "ended by signal %d", signal);

@@ -28,17 +28,25 @@ static long build(struct slot *slot, const char **ret_step)
 {
 	int overlay = -1;
 	long status = slot_build_root(slot, &overlay, ret_step);
+	if (status == 0 && slot->is_rootless)
+		status = slot_take_devices(slot, ret_step);
 	if (status < 0)
 		return status;
+	/* Here, because an ordinary user may only have a proc where he sees one already. */
+	long proc = slot_make_proc(ret_step);
+	if (proc < 0)
+		return proc;
 	*ret_step = "unshare";
 	status = sys1(unshare, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS);
 	if (status == 0)
 		status = slot_enter_root(overlay, ret_step);
 	(void)sys1(close, overlay);
+	if (status == 0 && slot->is_rootless)
+		status = slot_mount_devices(slot, ret_step);
 	if (status == 0)
 		status = slot_mount_writable(slot, ret_step);
 	if (status == 0)
-		status = slot_mount_proc(ret_step);
+		status = slot_mount_proc((int)proc, ret_step);
 	if (status == 0)
 		status = slot_mount_inputs(slot, ret_step);
 	if (status < 0)
@@ -55,6 +63,17 @@ static long build(struct slot *slot, const char **ret_step)
 	return sys2(sethostname, name, size);
 }
 
+/* Rootless there is but one uid: then only its rights go. */
+static bool drop_ids(const struct slot *slot)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = {};
+	if (slot->is_rootless)
+		return sys2(capset, &head, none) == 0;
+	return sys3(setresgid, SLOT_INIT_UID, SLOT_INIT_UID, SLOT_INIT_UID) == 0 &&
+	       sys3(setresuid, SLOT_INIT_UID, SLOT_INIT_UID, SLOT_INIT_UID) == 0;
+}
+
 /* No rights, no descriptors but the lifeline. False when one of these cannot be. */
 static bool shed(const struct slot *slot)
 {
@@ -62,9 +81,7 @@ static bool shed(const struct slot *slot)
 	(void)sys4(rt_sigaction, SIGCHLD, &ignore, 0, sizeof(ignore.mask));
 	return sys1(unshare, CLONE_FILES) == 0 &&
 	       sys3(dup3, slot->lifeline[0], SLOT_LIFELINE_FD, O_CLOEXEC) == SLOT_LIFELINE_FD &&
-	       sys3(close_range, SLOT_LIFELINE_FD + 1, ~0u, 0) == 0 &&
-	       sys3(setresgid, SLOT_INIT_UID, SLOT_INIT_UID, SLOT_INIT_UID) == 0 &&
-	       sys3(setresuid, SLOT_INIT_UID, SLOT_INIT_UID, SLOT_INIT_UID) == 0 &&
+	       sys3(close_range, SLOT_LIFELINE_FD + 1, ~0u, 0) == 0 && drop_ids(slot) &&
 	       sys5(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
 	       sys2(prctl, PR_SET_PDEATHSIG, SIGKILL) == 0;
 }

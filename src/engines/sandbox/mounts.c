@@ -10,7 +10,7 @@
  * An overlay of its own gives every sandbox its own inodes over shared pages: flock, leases and
  * inotify on files of the image do not cross sandboxes. The skeleton, a tiny tmpfs, brings the
  * mount points and the five devices, so that any directory can be an image; its opaque /dev hides
- * whatever devices the image has.
+ * whatever devices the image has. (Rootless, a tmpfs over /dev does: slot_mount_devices.)
  *
  * The overlay is made in the caller's mount namespace, where the image is (in a copy of it on old
  * kernels); everything else in our own. All paths are below a tree that nobody else can change.
@@ -120,7 +120,8 @@ static const struct {
 	{ "/proc/self/fd/2", "dev/stderr" },
 };
 
-static long build_skeleton(const char **ret_step)
+/* With the five devices and an opaque /dev; rootless neither is possible, nor needed. */
+static long build_skeleton(bool is_rootless, const char **ret_step)
 {
 	long context = sys2(fsopen, "tmpfs", FSOPEN_CLOEXEC_FLAG);
 	STEP(context, "fsopen tmpfs");
@@ -132,13 +133,15 @@ static long build_skeleton(const char **ret_step)
 		const struct node *node = &skeleton_nodes[i];
 		if (S_ISDIR(node->mode))
 			STEP(sys3(mkdirat, dir, node->name, node->mode & 07777), node->name);
-		else
+		else if (!is_rootless)
 			STEP(sys4(mknodat, dir, node->name, node->mode, makedev(1, node->minor)),
 				node->name);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(skeleton_links); i++)
 		STEP(sys3(symlinkat, skeleton_links[i].target, dir, skeleton_links[i].name),
 			skeleton_links[i].name);
+	if (is_rootless)
+		return dir;
 	long dev = sys4(openat, dir, "dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	STEP(dev, "skeleton dev");
 	STEP(sys5(fsetxattr, dev, "trusted.overlay.opaque", "y", 1, 0), "opaque dev");
@@ -198,7 +201,7 @@ static long mount_attached(const struct layers *layers, const char **ret_step)
 long slot_build_root(struct slot *slot, int *ret_overlay, const char **ret_step)
 {
 	struct layers layers = {};
-	long skeleton = build_skeleton(ret_step);
+	long skeleton = build_skeleton(slot->is_rootless, ret_step);
 	if (skeleton < 0)
 		return skeleton;
 	layers.fds[layers.count++] = skeleton;
@@ -264,7 +267,7 @@ long slot_mount_writable(const struct slot *slot, const char **ret_step)
 	return 0;
 }
 
-long slot_mount_proc(const char **ret_step)
+long slot_make_proc(const char **ret_step)
 {
 	long context = sys2(fsopen, "proc", FSOPEN_CLOEXEC_FLAG);
 	STEP(context, "fsopen proc");
@@ -273,8 +276,72 @@ long slot_mount_proc(const char **ret_step)
 	long dir = finish_mount(
 		(int)context, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 	STEP(dir, "mount of proc");
-	STEP(sys5(move_mount, dir, "", AT_FDCWD, "/proc", MOVE_FROM_FD), "attach proc");
-	(void)sys1(close, dir);
+	return dir;
+}
+
+long slot_mount_proc(int proc, const char **ret_step)
+{
+	STEP(sys5(move_mount, proc, "", AT_FDCWD, "/proc", MOVE_FROM_FD), "attach proc");
+	(void)sys1(close, proc);
+	return 0;
+}
+
+/*
+ * Rootless: no device files can be made, and none on a mount of ours would open. So /dev is a tmpfs
+ * with the names, and the host's device files are bound over them.
+ */
+static const char *const devices[SLOT_DEVICES] = { "/dev/null", "/dev/zero", "/dev/full",
+	"/dev/random", "/dev/urandom" };
+
+long slot_take_devices(struct slot *slot, const char **ret_step)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
+		long device = sys3(open_tree, AT_FDCWD, devices[i], OPEN_TREE_CLONE | O_CLOEXEC);
+		STEP(device, devices[i]);
+		slot->devices[i] = (int)device;
+	}
+	return 0;
+}
+
+/* The same directory as the skeleton's, in place of what the image has there. */
+static long make_dev(const char **ret_step)
+{
+	long context = sys2(fsopen, "tmpfs", FSOPEN_CLOEXEC_FLAG);
+	STEP(context, "fsopen tmpfs");
+	STEP(set_option((int)context, "size", "64k"), "size of /dev");
+	STEP(set_option((int)context, "mode", "0755"), "mode of /dev");
+	long dir = finish_mount((int)context, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	STEP(dir, "mount of /dev");
+	STEP(sys5(move_mount, dir, "", AT_FDCWD, "/dev", MOVE_FROM_FD), "attach /dev");
+	STEP(sys2(mkdir, "/dev/shm", 0755), "/dev/shm");
+	for (size_t i = 0; i < ARRAY_SIZE(skeleton_links); i++)
+		STEP(sys3(symlinkat, skeleton_links[i].target, dir,
+			     skeleton_links[i].name + sizeof("dev")),
+			skeleton_links[i].name);
+	return dir;
+}
+
+long slot_mount_devices(const struct slot *slot, const char **ret_step)
+{
+	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+						     MOUNT_ATTR_NOEXEC };
+	long dev = make_dev(ret_step);
+	if (dev < 0)
+		return dev;
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
+		long file = sys3(open, devices[i], O_CREAT | O_EXCL | O_CLOEXEC | O_WRONLY, 0644);
+		STEP(file, devices[i]);
+		(void)sys1(close, file);
+		STEP(sys5(mount_setattr, slot->devices[i], "", AT_EMPTY_PATH, &attributes,
+			     sizeof(attributes)),
+			devices[i]);
+		STEP(sys5(move_mount, slot->devices[i], "", AT_FDCWD, devices[i], MOVE_FROM_FD),
+			devices[i]);
+		(void)sys1(close, slot->devices[i]);
+	}
+	STEP(sys5(mount_setattr, dev, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)),
+		"read-only /dev");
+	(void)sys1(close, dev);
 	return 0;
 }
 

@@ -32,6 +32,7 @@ enum {
 	STACK_BYTES = 8 << 20,
 	CAPABILITIES_MAX = 63,
 	CANDIDATE_BYTES_MAX = 4096,
+	MS_PER_S = 1000,
 	EXIT_NOT_FOUND = 127,
 	EXIT_NOT_EXECUTABLE = 126,
 };
@@ -93,6 +94,9 @@ static long set_rlimits(const struct slot *slot, const char **ret_step)
 	if (slot->cgroup.backend == SANDBOX_BACKEND_NONE) {
 		struct rlimit data = { limits->memory_bytes, limits->memory_bytes };
 		struct rlimit tasks = { limits->tasks, limits->tasks };
+		rlim_t seconds = (limits->cpu_ms + MS_PER_S - 1) / MS_PER_S;
+		struct rlimit cpu = { seconds, seconds + 1 };
+		STEP(set_rlimit(RLIMIT_CPU, cpu), "rlimit cpu");
 		STEP(set_rlimit(RLIMIT_NPROC, tasks), "rlimit nproc");
 		STEP(set_rlimit(RLIMIT_DATA, data), "rlimit data");
 	}

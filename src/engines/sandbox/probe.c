@@ -45,7 +45,7 @@ static int exit_at_once(void *argument)
 }
 
 /* A child with these new namespaces; 0 or positive errno. */
-static int try_clone(uint64_t flags)
+static int try_clone(uint64_t flags, int (*function)(void *), void *argument)
 {
 	uint8_t stack[STACK_BYTES] __attribute__((aligned(16)));
 	struct clone_args args = {
@@ -53,12 +53,18 @@ static int try_clone(uint64_t flags)
 		.stack = (uintptr_t)stack,
 		.stack_size = sizeof(stack),
 	};
-	long pid = sys_spawn(&args, exit_at_once, NULL);
+	long pid = sys_spawn(&args, function, argument);
 	if (pid < 0)
 		return (int)-pid;
 	while (waitpid((pid_t)pid, NULL, __WALL) < 0 && errno == EINTR)
 		;
 	return 0;
+}
+
+/* An ordinary user has all others in a user namespace of his own, or none. */
+static uint64_t own_user_namespace(void)
+{
+	return geteuid() == 0 ? 0 : CLONE_NEWUSER;
 }
 
 static void probe_namespaces(struct probe *probe)
@@ -76,10 +82,10 @@ static void probe_namespaces(struct probe *probe)
 		{ "cgroup-namespace", CLONE_NEWCGROUP },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		int error = try_clone(rows[i].flag);
+		int error = try_clone(rows[i].flag | own_user_namespace(), exit_at_once, NULL);
 		add(probe, rows[i].name, error == 0, error ? strerror(error) : "made and left",
-			"run as root, and allow it in the container or kernel that hosts us "
-			"(user.max_*_namespaces)");
+			"run as root, or allow it in the container or kernel that hosts us (sysctl "
+			"user.max_*_namespaces, kernel.unprivileged_userns_clone)");
 	}
 }
 
@@ -97,18 +103,33 @@ static void probe_cgroups(struct probe *probe)
 		"use cgroup v2, or a kernel from 6.0 for favordynmods");
 }
 
-static bool can_open_filesystem(const char *name)
+static const char *const filesystems[] = { "overlay", "tmpfs", "proc", "erofs" };
+
+struct mount_probe {
+	long results[ARRAY_SIZE(filesystems)];
+};
+
+/* Runs on borrowed memory. */
+static int try_filesystems(void *argument)
 {
-	auto_close context = (int)syscall(SYS_fsopen, name, FSOPEN_CLOEXEC_FLAG);
-	return context >= 0;
+	struct mount_probe *probe = argument;
+	for (size_t i = 0; i < ARRAY_SIZE(filesystems); i++) {
+		probe->results[i] = sys2(fsopen, filesystems[i], FSOPEN_CLOEXEC_FLAG);
+		if (probe->results[i] >= 0)
+			(void)sys1(close, probe->results[i]);
+	}
+	return 0;
 }
 
 static void probe_mounts(struct probe *probe)
 {
-	static const char *const names[] = { "overlay", "tmpfs", "proc", "erofs" };
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		bool is_there = can_open_filesystem(names[i]);
-		add(probe, names[i], is_there, is_there ? "fsopen works" : strerror(errno),
+	struct mount_probe mounts = {};
+	int error = try_clone(own_user_namespace() | CLONE_NEWNS, try_filesystems, &mounts);
+	for (size_t i = 0; i < ARRAY_SIZE(filesystems); i++) {
+		bool is_there = error == 0 && mounts.results[i] >= 0;
+		add(probe, filesystems[i], is_there,
+			is_there ? "fsopen works"
+				 : strerror(error ? error : -(int)mounts.results[i]),
 			"load the module, or use a kernel from 5.2 that has it");
 	}
 	bool has_sysctl = access("/proc/sys/vm/memfd_noexec", W_OK) == 0;
@@ -166,7 +187,8 @@ int sandbox_probe(struct sandbox_capability ret_list[static SANDBOX_CAPABILITIES
 	struct probe probe = { .list = ret_list };
 	(void)err; /* nothing here fails: what is missing is a row that says so */
 	add(&probe, "root", geteuid() == 0, geteuid() == 0 ? "uid 0" : "not root",
-		"run the service as root; it gives everything away before foreign code runs");
+		"run as root, which is given away before foreign code runs; an ordinary user's "
+		"sandbox lacks user, devices, memory-limit, cpu-limit, memfd-noexec");
 	probe_namespaces(&probe);
 	probe_cgroups(&probe);
 	probe_mounts(&probe);

@@ -19,7 +19,9 @@
  * result.enforced; a run that needs it is refused unless plan.may_lack allows it.
  *
  * The functions are not thread-safe per control descriptor; different descriptors are
- * independent. Needs root (CAP_SYS_ADMIN and friends) for everything it promises.
+ * independent. Needs root (CAP_SYS_ADMIN and friends) for everything it promises. As an ordinary
+ * user it lacks SANDBOX_LAYERS_ROOT: memory is then limited per process (RLIMIT_DATA), processor
+ * time per process, the payload has the user's uid and groups, and trace FILES is not to be had.
  */
 #ifndef ENGINES_SANDBOX_SANDBOX_H
 #define ENGINES_SANDBOX_SANDBOX_H
@@ -75,10 +77,11 @@ enum sandbox_layer {
 	SANDBOX_LAYER_NOEXEC,       /* nothing but the image can be executed */
 	SANDBOX_LAYER_MEMFD_NOEXEC, /* memory files refused by the kernel, not only by the tracer */
 	SANDBOX_LAYER_MEMORY_LIMIT, /* by cgroup, to the page */
-	SANDBOX_LAYER_TASK_LIMIT,   /* by cgroup */
+	SANDBOX_LAYER_TASK_LIMIT,   /* by cgroup, or by the user namespace's own count */
 	SANDBOX_LAYER_CPU_LIMIT,    /* by cgroup accounting of all processes */
 	SANDBOX_LAYER_PROCESS_LIMIT, /* by the tracer */
 	SANDBOX_LAYER_DISK_LIMIT,    /* by tmpfs */
+	SANDBOX_LAYER_DEVICES,       /* device files of its own: locks on them stay inside */
 	SANDBOX_LAYER_COUNT,
 };
 
@@ -87,6 +90,12 @@ enum sandbox_layer {
 /* Second belts: the property holds without them, by another layer. */
 #define SANDBOX_LAYERS_BELTS \
 	(SANDBOX_LAYER_BIT(SANDBOX_LAYER_LANDLOCK) | SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC))
+
+/* What a supervisor that runs as an ordinary user cannot have; allow these to lack there. */
+#define SANDBOX_LAYERS_ROOT                                                                 \
+	(SANDBOX_LAYER_BIT(SANDBOX_LAYER_USER) | SANDBOX_LAYER_BIT(SANDBOX_LAYER_DEVICES) | \
+		SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMORY_LIMIT) |                             \
+		SANDBOX_LAYER_BIT(SANDBOX_LAYER_CPU_LIMIT))
 
 enum sandbox_tier {
 	SANDBOX_TIER_COLD,   /* built for this run */
@@ -146,7 +155,8 @@ struct sandbox_plan {
 struct sandbox_files {
 	int root_fd; /* directory: the read-only image (required) */
 	int mask_fd; /* directory laid over the image: whiteouts hide its files */
-	int app_fd;  /* detached mount (open_tree or fsmount) that appears at /app; moved */
+	int app_fd;  /* detached mount (open_tree or fsmount) that appears at /app; moved; without
+			root: a directory */
 	int data_fd; /* the same at /data */
 	/* Bytes are copied by the supervisor, the payload never holds these. */
 	int stdin_fd;

@@ -488,12 +488,17 @@ static void report_failure(struct slot *slot, const struct err *err)
 	slot_send(slot, &event);
 }
 
-static void run_slot(struct slot *slot, int signals)
+static void report_gone(struct slot *slot)
 {
 	/* Whose child we are: see sandbox_receive(). */
 	struct sandbox_event gone = {
 		.kind = SANDBOX_EVENT_GONE, .pid = (uint32_t)getpid(), .ppid = (uint32_t)getppid()
 	};
+	slot_send(slot, &gone);
+}
+
+static void run_slot(struct slot *slot, int signals)
+{
 	struct loop loop = { .slot = slot, .signals = signals };
 	struct err err;
 	if (build_sandbox(slot, &err) < 0) {
@@ -506,7 +511,7 @@ static void run_slot(struct slot *slot, int signals)
 		finish(&loop);
 	}
 	build_undo(slot);
-	slot_send(slot, &gone);
+	report_gone(slot);
 }
 
 int slot_serve(int control, struct err *err)
@@ -514,13 +519,18 @@ int slot_serve(int control, struct err *err)
 	struct slot *slot = mem_alloc(1, sizeof(*slot));
 	auto_close signals = -1;
 	build_empty(slot, control);
+	char ignored;
 	int status = build_host(slot, &signals, err);
 	if (status == 0)
 		status = build_receive(slot, err);
-	if (status == 0)
+	else /* take the plan all the same: a message that nobody read resets the connection */
+		(void)!recv(control, &ignored, sizeof(ignored), 0);
+	if (status == 0) {
 		run_slot(slot, signals);
-	else
+	} else {
 		report_failure(slot, err);
+		report_gone(slot);
+	}
 	buf_done(&slot->queue);
 	mem_free(slot);
 	return status;

@@ -27,7 +27,8 @@ enum {
 	SLOT_STACK_BYTES = 32 * 1024,
 	SLOT_INIT_UID = SANDBOX_UID_BASE - 1, /* of PID 1, once it has shed its rights */
 	SLOT_LIFELINE_FD = 0,                 /* in init: its only descriptor */
-	SLOT_JOB_FD = 64,                     /* in a parked program: its job; its notes */
+	SLOT_DEVICES = 5,
+	SLOT_JOB_FD = 64, /* in a parked program: its job; its notes */
 	SLOT_NOTE_FD = 65,
 };
 
@@ -71,7 +72,11 @@ struct slot {
 	/* the host, held open before the supervisor moves into the sandbox's namespaces */
 	int host_proc;
 	int host_mounts;
-	int memfd_sysctl; /* vm.memfd_noexec, -1 before Linux 6.3 */
+	int memfd_sysctl;   /* vm.memfd_noexec, -1 before Linux 6.3 */
+	int sandbox_mounts; /* rootless: to come back from host_mounts */
+
+	bool is_rootless;          /* see rootless.c */
+	int devices[SLOT_DEVICES]; /* rootless: of the host, to be bound */
 
 	struct cgroup cgroup;
 	uint32_t enforced;
@@ -129,11 +134,14 @@ struct slot {
 int slot_init_main(void *argument);
 int slot_keeper_main(void *argument);
 
-/* mounts.c: raw system calls; return 0 or -errno and name the step. */
+/* mounts.c: raw system calls; return 0 (make_proc: a descriptor) or -errno and name the step. */
 long slot_build_root(struct slot *slot, int *ret_overlay, const char **ret_step);
 long slot_enter_root(int overlay, const char **ret_step);
 long slot_mount_writable(const struct slot *slot, const char **ret_step);
-long slot_mount_proc(const char **ret_step);
+long slot_take_devices(struct slot *slot, const char **ret_step);
+long slot_mount_devices(const struct slot *slot, const char **ret_step);
+long slot_make_proc(const char **ret_step);
+long slot_mount_proc(int proc, const char **ret_step);
 long slot_mount_inputs(const struct slot *slot, const char **ret_step);
 
 /* payload.c: entry of the payload-to-be. */

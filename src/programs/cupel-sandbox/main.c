@@ -30,6 +30,8 @@ static const char usage[] =
 	"  --cwd DIR            working directory (default /work)\n"
 	"  --limit NAME=VALUE   wall_ms cpu_ms memory_bytes disk_bytes disk_files file_bytes\n"
 	"                       output_bytes processes tasks\n"
+	"  --may-lack LAYER     run although the machine does not enforce this layer; rootless:\n"
+	"                       all that an ordinary user cannot have\n"
 	"  --exec-in-work       allow executing files the program writes\n"
 	"  --trace              show every program executed, on stderr\n"
 	"  --json               print the result as JSON on stderr\n"

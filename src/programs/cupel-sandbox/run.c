@@ -70,6 +70,8 @@ static int open_directory(const char *path, int *ret_fd, struct err *err)
 /* A detached copy of a directory's mount; the supervisor makes it read-only. */
 static int open_input(const char *path, int *ret_fd, struct err *err)
 {
+	if (geteuid() != 0)
+		return open_directory(path, ret_fd, err);
 	*ret_fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC);
 	return *ret_fd < 0 ? err_sys(err, E_UNAVAILABLE, "open_tree %s", path) : 0;
 }
@@ -80,6 +82,21 @@ static int add_env(struct run *run, const char *entry, struct err *err)
 		return err_set(err, E_LIMIT, "--env: at most %d", ENV_MAX);
 	run->env[run->env_count++] = entry;
 	return 0;
+}
+
+static int allow_lack(struct run *run, const char *name, struct err *err)
+{
+	if (str_equal(name, "rootless")) {
+		run->plan.may_lack |= SANDBOX_LAYERS_ROOT;
+		return 0;
+	}
+	for (unsigned i = 0; i < SANDBOX_LAYER_COUNT; i++) {
+		if (!str_equal(name, sandbox_layer_name((enum sandbox_layer)i)))
+			continue;
+		run->plan.may_lack |= SANDBOX_LAYER_BIT(i);
+		return 0;
+	}
+	return err_set(err, E_INVALID, "--may-lack: expected a layer of the manual, or rootless");
 }
 
 static int take_value(struct run *run, const char *option, const char *value, struct err *err)
@@ -96,6 +113,8 @@ static int take_value(struct run *run, const char *option, const char *value, st
 		return add_env(run, value, err);
 	if (str_equal(option, "--limit"))
 		return set_limit(run, value, err);
+	if (str_equal(option, "--may-lack"))
+		return allow_lack(run, value, err);
 	if (str_equal(option, "--cwd")) {
 		run->plan.cwd = value;
 		return 0;
