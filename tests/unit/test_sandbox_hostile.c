@@ -90,6 +90,45 @@ START_TEST(sandboxes_share_no_locks)
 }
 END_TEST
 
+/* One of /proc/PID/status, or -1. */
+static long status_value(long pid, const char *name, int base)
+{
+	char path[64];
+	struct err err;
+	auto_done(buf) text = {};
+	snprintf(path, sizeof(path), "/proc/%ld/status", pid);
+	ck_assert_ok(fd_read_file(path, 1 << 16, &text, &err), err);
+	const char *line = strstr(buf_string(&text), name);
+	return line ? strtol(line + strlen(name), NULL, base) : -1;
+}
+
+/* The supervisor has the first stage of the filter, the payload both; neither gains rights. */
+START_TEST(both_are_filtered)
+{
+	struct err err;
+	struct sandbox_event event;
+	char tag[32];
+	long pids[2] = { 0, 0 };
+	snprintf(tag, sizeof(tag), "tag-%d", (int)getpid());
+	RUN(r);
+	int control = run_begin(&r, ARGV("sleep", tag));
+	do
+		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+	while (event.kind != SANDBOX_EVENT_EXEC);
+	ck_assert(run_find_tagged(tag, &pids[0], &pids[1]));
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
+		ck_assert_int_eq(status_value(pids[i], "\nSeccomp:\t", 10), 2);
+		ck_assert_int_eq(status_value(pids[i], "\nSeccomp_filters:\t", 10), i == 0 ? 2 : 1);
+		ck_assert_int_eq(status_value(pids[i], "\nNoNewPrivs:\t", 10), 1);
+	}
+	ck_assert_int_eq(status_value(pids[0], "\nCapBnd:\t", 16), 0);
+	ck_assert_int_eq(status_value(pids[0], "\nCapEff:\t", 16), 0);
+	ck_assert_int_eq(status_value(pids[1], "\nCapEff:\t", 16), 0xac002b);
+	ck_assert_ok(sandbox_cancel(control, &err), err);
+	run_finish(&r, control);
+}
+END_TEST
+
 START_TEST(a_killed_supervisor_leaves_nothing_alive)
 {
 	struct err err;
@@ -207,6 +246,6 @@ START_TEST(the_host_is_as_before)
 }
 END_TEST
 
-UNIT_MAIN("sandbox_hostile", exposure, verdicts, sandboxes_share_no_locks,
+UNIT_MAIN("sandbox_hostile", exposure, verdicts, sandboxes_share_no_locks, both_are_filtered,
 	a_killed_supervisor_leaves_nothing_alive, a_closed_control_kills_within_15_ms,
 	races_at_the_limit, slow_reader_gets_everything, the_host_is_as_before)

@@ -1,8 +1,13 @@
 /*
- * The system call filter.
+ * The assembler of the system call filters; it runs at build time (filter_make.c).
+ *
+ * Two stages: the supervisor takes on the first while it waits for PID 1 to build, the payload
+ * inherits it and adds the second, a third of the size, on the way to its exec. So the supervisor,
+ * which handles a stranger's bytes, has an allow-list as well. The kernel runs both; the stricter
+ * answer counts. Everything unknown and every foreign interface is the first stage's.
  *
  * Installing a filter costs by its shape: a linear list of 300 comparisons 228 us, a binary search
- * tree over number ranges about 40 us, because the kernel runs the filter once per number to fill
+ * tree over number ranges about 50 us, because the kernel runs the filter once per number to fill
  * its cache. So the table becomes ranges of equal action, the ranges a balanced tree of "jump if
  * greater or equal", and the few calls that need a look at an argument one short tail each. Jumps
  * in classic BPF reach 255 instructions forward: the whole program stays below that.
@@ -22,48 +27,25 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "engines/sandbox/filter_numbers.h"
 #include "kit/base/attr.h"
 
 #ifndef __x86_64__
 #error "the table of system calls is for x86-64; add one for this machine"
 #endif
 
-/* Newer than Debian 12's headers. */
-#define NUMBER_fchmodat2 452
-#define NUMBER_map_shadow_stack 453
-#define NUMBER_futex_wake 454
-#define NUMBER_futex_wait 455
-#define NUMBER_futex_requeue 456
-#define NUMBER_mseal 462
-#ifndef SYS_fchmodat2
-#define SYS_fchmodat2 NUMBER_fchmodat2
-#endif
-#ifndef SYS_map_shadow_stack
-#define SYS_map_shadow_stack NUMBER_map_shadow_stack
-#endif
-#ifndef SYS_futex_wake
-#define SYS_futex_wake NUMBER_futex_wake
-#endif
-#ifndef SYS_futex_wait
-#define SYS_futex_wait NUMBER_futex_wait
-#endif
-#ifndef SYS_futex_requeue
-#define SYS_futex_requeue NUMBER_futex_requeue
-#endif
-#ifndef SYS_mseal
-#define SYS_mseal NUMBER_mseal
-#endif
-
 enum {
 	KNOWN_LAST = 469, /* file_setattr, Linux 6.17 */
-	GAP_FIRST = 335,  /* never assigned on x86-64 */
+	NUMBERS = KNOWN_LAST + 2,
+	GAP_FIRST = 335, /* never assigned on x86-64 */
 	GAP_LAST = 423,
 	RANGES_MAX = 128,
 	FIXUPS_MAX = 512,
 };
 
 enum action {
-	ACTION_EPERM, /* zero: what the table does not name */
+	ACTION_UNNAMED, /* not in the table: EPERM in the first stage, ALLOW in the second */
+	ACTION_EPERM,
 	ACTION_ALLOW,
 	ACTION_ENOSYS,
 	ACTION_FAKE, /* answers success without doing it */
@@ -86,9 +68,26 @@ enum action {
 #define CHECK(name, rule) [SYS_##name] = ACTION_##rule,
 #define FAKE(name) [SYS_##name] = ACTION_FAKE,
 #define NOSYS(name) [SYS_##name] = ACTION_ENOSYS,
+#define LATER(name, rule) [SYS_##name] = ACTION_ALLOW,
 
-static const uint8_t actions[KNOWN_LAST + 1] = {
+static const uint8_t base[NUMBERS] = {
 	[GAP_FIRST... GAP_LAST] = ACTION_ENOSYS,
+#include "engines/sandbox/filter_table.h"
+	[KNOWN_LAST + 1] = ACTION_ENOSYS, /* and everything above */
+};
+
+#undef ALLOW
+#undef CHECK
+#undef FAKE
+#undef NOSYS
+#undef LATER
+#define ALLOW(name)
+#define CHECK(name, rule)
+#define FAKE(name)
+#define NOSYS(name)
+#define LATER(name, rule) [SYS_##name] = ACTION_##rule,
+
+static const uint8_t lock[NUMBERS] = {
 #include "engines/sandbox/filter_table.h"
 };
 
@@ -230,9 +229,15 @@ static void emit_tails(struct builder *b)
 		uint8_t action = (uint8_t)pass;
 		size_t target = b->filter->count;
 		size_t known = b->fixup_count;
-		for (size_t i = 0; i < known; i++)
-			if (b->fixups[i].action == action)
-				set_offset(b, b->fixups[i].insn, b->fixups[i].is_true, target);
+		bool is_wanted = false;
+		for (size_t i = 0; i < known; i++) {
+			if (b->fixups[i].action != action)
+				continue;
+			set_offset(b, b->fixups[i].insn, b->fixups[i].is_true, target);
+			is_wanted = true;
+		}
+		if (!is_wanted)
+			continue;
 		if (action >= ACTION_CLONE)
 			emit_check(b, &checks[action]);
 		else
@@ -240,19 +245,25 @@ static void emit_tails(struct builder *b)
 	}
 }
 
-void filter_build(struct filter *ret_filter)
+static void emit_arch(struct builder *b)
+{
+	emit(b, (struct sock_filter)BPF_STMT(
+			BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
+	size_t jump = emit(b,
+		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 0));
+	aim(b, jump, false, ACTION_KILL);
+}
+
+void filter_build(enum filter_stage stage, struct filter *ret_filter)
 {
 	struct builder b = { .filter = ret_filter };
+	const uint8_t *actions = stage == FILTER_BASE ? base : lock;
+	uint8_t unnamed = stage == FILTER_BASE ? ACTION_EPERM : ACTION_ALLOW;
 	ret_filter->count = 0;
-	for (uint32_t number = 0; number <= KNOWN_LAST; number++)
-		add_range(&b, number, actions[number]);
-	add_range(&b, KNOWN_LAST + 1, ACTION_ENOSYS);
-
-	emit(&b, (struct sock_filter)BPF_STMT(
-			 BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
-	size_t jump = emit(&b,
-		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 0));
-	aim(&b, jump, false, ACTION_KILL);
+	for (uint32_t number = 0; number < NUMBERS; number++)
+		add_range(&b, number, actions[number] ? actions[number] : unnamed);
+	if (stage == FILTER_BASE)
+		emit_arch(&b);
 	emit(&b, (struct sock_filter)BPF_STMT(
 			 BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
 	emit_tree(&b, 0, b.range_count - 1);

@@ -1,4 +1,4 @@
-/* The payload's system call filter, assembled from filter_table.h. */
+/* The system call filters, assembled from filter_table.h. */
 #ifndef ENGINES_SANDBOX_FILTER_H
 #define ENGINES_SANDBOX_FILTER_H
 
@@ -12,7 +12,16 @@ struct filter {
 	size_t count;
 };
 
-/* Assemble; aborts when the table does not fit (a programming mistake). Pure, about 5 us. */
-void filter_build(struct filter *ret_filter);
+/*
+ * Two stages. BASE: taken on by the supervisor and inherited by the payload: nothing but what these
+ * two ever need. LOCK: taken on by the payload: what only the supervisor needs.
+ */
+enum filter_stage { FILTER_BASE, FILTER_LOCK, FILTER_STAGE_COUNT };
+
+/* Assemble; aborts when the table does not fit (a programming mistake). Pure; at build time. */
+void filter_build(enum filter_stage stage, struct filter *ret_filter);
+
+/* What was assembled at build time. */
+extern const struct sock_fprog filter_programs[FILTER_STAGE_COUNT];
 
 #endif

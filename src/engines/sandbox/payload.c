@@ -20,6 +20,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "engines/sandbox/filter.h"
 #include "engines/sandbox/slot.h"
 #include "engines/sandbox/sys.h"
 #include "kit/base/attr.h"
@@ -159,7 +160,7 @@ static long shed(struct slot *slot, const char **ret_step)
 		STEP(sys2(landlock_restrict_self, slot->ruleset, 0), "landlock_restrict_self");
 	STEP(keep_descriptors(slot), "own descriptor table");
 	STEP(sys4(rt_sigprocmask, SIG_SETMASK, &no_signals, 0, sizeof(no_signals)), "signal mask");
-	STEP(sys3(seccomp, SECCOMP_SET_MODE_FILTER, 0, &slot->filter_program),
+	STEP(sys3(seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter_programs[FILTER_LOCK]),
 		"system call filter");
 	return 0;
 }

@@ -19,7 +19,6 @@
 #include <sys/types.h>
 
 #include "engines/sandbox/cgroup.h"
-#include "engines/sandbox/filter.h"
 #include "engines/sandbox/sandbox.h"
 #include "engines/sandbox/wire.h"
 
@@ -111,8 +110,6 @@ struct slot {
 	cpu_set_t processors;
 	uint64_t processor_count;
 	uint8_t *next_message; /* room for a plan that comes later */
-	struct filter filter;
-	struct sock_fprog filter_program;
 
 	bool has_stdio; /* our 0, 1 and 2 are the payload's */
 	struct slot_copy in;
