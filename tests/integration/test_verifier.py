@@ -38,9 +38,11 @@ def spki_of(key):
 class Maker:
     """Makes certificates as tee-agent and cced-keys do."""
 
-    def __init__(self, directory):
+    FORMAT = "tdx-quote"
+
+    def __init__(self, directory, *kind):
         self.directory = directory
-        subprocess.run([TEE_SIM, "init", directory], check=True, capture_output=True)
+        subprocess.run([TEE_SIM, "init", directory, *kind], check=True, capture_output=True)
         self.root = x509.load_der_x509_certificate(
             (directory / "root.der").read_bytes()).fingerprint(hashes.SHA256())
         self.agent = ed25519.Ed25519PrivateKey.generate()
@@ -61,7 +63,7 @@ class Maker:
             + hashlib.sha256(spki).digest()).digest()
         evidence = {
             "tee": {"mode": "simulated", "assurance": "none", "provider": "simulated",
-                    "format": "tdx-quote", "eventLogDigest": None,
+                    "format": self.FORMAT, "eventLogDigest": None,
                     "quote": base64.b64encode(self.quote(report_data)).decode()},
             "binding": {"domain": "cupel-execution-v1", "reportData": report_data.hex(),
                         "spki": base64.b64encode(spki).decode()}}
@@ -96,7 +98,7 @@ class Maker:
         given.setdefault("as_of", datetime.datetime.utcnow())
         checks, verdict = verifier.Certificate(envelope, **given).verify()
         ours = self.ask_c(envelope, given)
-        assert ours["verdict"] == verdict
+        assert ours["verdict"] == verdict, [(c["name"], c["detail"]) for c in ours["checks"] if c["result"] == "fail"]
         assert [(c["name"], c["result"]) for c in ours["checks"]] == [
             (name, result) for name, result, _ in checks], (ours, checks)
         return {name: result for name, result, _ in checks}, verdict
@@ -317,7 +319,8 @@ FORGERIES = [
     ("binding", ["predicateType"], "https://cupel.dev/execution/v1"),
     ("statement", ["predicate", "evidence", "tee", "assurance"], "hardware"),
     ("statement", ["predicate", "evidence", "tee", "mode"], "tdx"),
-    ("statement", ["predicate", "evidence", "tee", "format"], "snp-report"),
+    ("quote", ["predicate", "evidence", "tee", "format"], "snp-report"),
+    ("statement", ["predicate", "evidence", "tee", "format"], "tpm-quote"),
     ("statement", ["predicate", "evidence", "tee", "provider"], ""),
     ("statement", ["predicate", "evidence", "tee", "provider"], "p" * 33),
     ("statement", ["predicate", "evidence", "tee", "provider"], "simulated\n"),
@@ -455,6 +458,7 @@ def test_real_quotes_hold_up_to_intels_root():
         certificate = verifier.Certificate(b"", [hashlib.sha256(root).digest()], as_of=newest)
         certificate.quote_bytes, certificate.report_data = data[:size], quote.report_data
         certificate.predicate_type = verifier.SIMULATED_TYPE
+        certificate.tee = {"format": "tdx-quote"}
         if quote.debug:
             with pytest.raises(verifier.Fault, match="debug"):
                 certificate.quote()

@@ -21,7 +21,7 @@ import sys
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 CHECKS = ("envelope", "statement", "signature", "issuer", "subjects", "result", "files", "binding",
@@ -31,7 +31,8 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 HARDWARE_TYPE = "https://cupel.dev/execution/v1"
 SIMULATED_TYPE = "https://cupel.dev/execution-simulated/v1"
-PLATFORMS = {("simulated", "none", "tdx-quote"), ("tdx", "hardware", "tdx-quote")}
+PLATFORMS = {("simulated", "none", "tdx-quote"), ("simulated", "none", "snp-report"),
+             ("tdx", "hardware", "tdx-quote"), ("sev-snp", "hardware", "snp-report")}
 QE_VENDOR = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 
 
@@ -215,18 +216,22 @@ class Quote:
             raise Fault("a certificate does not parse") from None
 
 
+def is_authority(certificate):
+    try:
+        extensions = certificate.extensions
+        return (extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+                and extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign)
+    except x509.ExtensionNotFound:
+        return False
+
+
 def check_chain(chain, roots, as_of):
     require(chain[-1].fingerprint(hashes.SHA256()) in roots, "root is not one of the anchors")
     for certificate, issuer in zip(chain, [*chain[1:], chain[-1]]):
         require(certificate.not_valid_before <= as_of <= certificate.not_valid_after,
                 "a certificate is not valid at this time")
         require(certificate.issuer == issuer.subject, "names in the chain do not link")
-        try:
-            authority = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-            usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
-        except x509.ExtensionNotFound:
-            authority = usage = False
-        require(authority and usage, "an issuer is no CA")
+        require(is_authority(issuer), "an issuer is no CA")
         require(isinstance(certificate.signature_hash_algorithm, hashes.SHA256),
                 "a certificate is not signed with SHA-256")
         key = issuer.public_key()
@@ -238,6 +243,140 @@ def check_chain(chain, roots, as_of):
     except x509.ExtensionNotFound:
         leaf = False
     require(not leaf, "the leaf is a CA")
+
+
+class Report:
+    """Section 7: an SEV-SNP report and the certificates behind it."""
+
+    GUIDS = {"63da758d-e664-4564-adc5-f4b93be8accd": "vek", "a8074bc2-a25a-483e-aae6-39c045a0b8a1":
+             "vek", "4ab7b379-bbac-4fe4-a02f-05aef327c782": "ask",
+             "c0b406a4-a803-4952-9743-3fb6014cd0ae": "ark"}
+    RESERVED = {2: [(0x188, 0x1a0), (0x1f8, 0x2a0)], 3: [(0x18b, 0x1a0), (0x1f8, 0x2a0)],
+                4: [(0x18b, 0x1a0), (0x1f8, 0x2a0)], 5: [(0x18b, 0x1a0), (0x208, 0x2a0)]}
+    LINES = {"Milan": [(0x19, 0x00, 0x0f)], "Genoa": [(0x19, 0x10, 0x1f), (0x19, 0xa0, 0xaf)],
+             "Turin": [(0x1a, 0x00, 0x11)]}
+
+    def __init__(self, data):
+        require(len(data) >= 1184, "report is too short")
+        self.data, table = data[:1184], data[1184:]
+        self.version = self.number(0, 4)
+        require(self.version in self.RESERVED, f"report version {self.version}")
+        require(self.number(0x34, 4) == 1, "not signed with ECDSA P-384")
+        for begin, end in [*self.RESERVED[self.version], (0x4c, 0x50), (0x1eb, 0x1ec),
+                           (0x1ef, 0x1f0), (0x330, 1184)]:
+            require(not any(self.data[begin:end]), "a reserved byte is not zero")
+        signer = self.number(0x48, 4)
+        require(signer < 32 and signer >> 2 in (0, 1), "signed by neither VCEK nor VLEK")
+        self.is_vlek = signer >> 2 == 1
+        self.mrtd, self.report_data = self.data[0x90:0xc0], self.data[0x50:0x90]
+        self.certificates = {}
+        at = 0
+        while table:
+            entry = table[at:at + 24]
+            require(len(entry) == 24, "certificate table is cut")
+            if not any(entry[:16]):
+                break
+            guid = entry[:16].hex()
+            guid = "-".join((guid[:8], guid[8:12], guid[12:16], guid[16:20], guid[20:]))
+            begin, size = (int.from_bytes(entry[n:n + 4], "little") for n in (16, 20))
+            require(size and begin + size <= len(table), "an entry points outside the table")
+            name = self.GUIDS.get(guid)
+            require(name not in self.certificates, "a certificate occurs twice")
+            if name:
+                self.certificates[name] = table[begin:begin + size]
+            at += 24
+            require(at < 24 * 32, "too many entries")
+
+    def number(self, at, size):
+        return int.from_bytes(self.data[at:at + size], "little")
+
+    def chain(self):
+        require(set(self.certificates) == {"vek", "ask", "ark"}, "VEK, ASK and ARK are expected")
+        try:
+            return [x509.load_der_x509_certificate(self.certificates[name])
+                    for name in ("vek", "ask", "ark")]
+        except ValueError:
+            raise Fault("a certificate does not parse") from None
+
+    def check_names(self, chain):
+        """Product line and kind, by the common names."""
+        names = [certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+                 for certificate in chain]
+        require(all(len(name) == 1 for name in names), "a name has not one common name")
+        vek, ask, ark = (name[0].value for name in names)
+        line = ark.removeprefix("ARK-")
+        require(line in self.LINES and ark == "ARK-" + line, "no known ARK")
+        require((vek, ask) == (("SEV-VLEK", "SEV-VLEK-" + line) if self.is_vlek
+                               else ("SEV-VCEK", "SEV-" + line)), "roles and report disagree")
+        if self.version > 2:
+            family, model = self.data[0x188], self.data[0x189]
+            require(any(family == row[0] and row[1] <= model <= row[2]
+                        for row in self.LINES[line]), "the report is of another product")
+        return line
+
+    def tcb(self, at, line):
+        """boot loader, TEE, SNP, microcode, FMC"""
+        places = (1, 2, 3, 7, 0) if line == "Turin" else (0, 1, 6, 7)
+        return tuple(self.data[at + place] for place in places)
+
+    def check_vek(self, vek, line):
+        found = {extension.oid.dotted_string: extension.value.value for extension in vek.extensions
+                 if isinstance(extension.value, x509.UnrecognizedExtension)}
+        arc = "1.3.6.1.4.1.3704.1."
+
+        def svn(name):
+            value = found.get(arc + name, b"")
+            require(re.fullmatch(b"\\x02\\x01[\0-\x7f]|\\x02\\x02\0[\x80-\xff]", value, re.S),
+                    f"extension {name} is no security version")
+            return value[-1]
+        names = ["3.1", "3.2", "3.3", "3.8"] + (["3.9"] if line == "Turin" else [])
+        require((arc + "3.9" in found) == (line == "Turin"), "FMC and product disagree")
+        require(tuple(map(svn, names)) == self.tcb(0x180, line), "VEK is of another TCB")
+        product = found.get(arc + "2", b"")
+        require(product[:1] == b"\x16" and product[1] == len(product) - 2
+                and product[2:].decode("ascii").split("-")[0] == line, "VEK of another product")
+        require((arc + "4" in found) != self.is_vlek and (arc + "5" in found) == self.is_vlek,
+                "VEK names not exactly one of chip and provider")
+        chip = found.get(arc + "4")
+        if chip is not None:
+            chip = chip[2:] if len(chip) in (66, 10) and chip[:1] == b"\x04" else chip
+            require(len(chip) in (64, 8) and self.data[0x1a0:0x1e0] == chip.ljust(64, b"\0"),
+                    "VEK is of another chip")
+
+    def check_guest(self, line):
+        current, reported, committed = (self.tcb(at, line) for at in (0x38, 0x180, 0x1e0))
+        require(not self.number(8, 8) & 0xc0000, "debuggable or migratable")
+        require(self.number(8, 8) & 0x20000 and not self.number(8, 8) >> 26, "policy is malformed")
+        require(self.number(0x30, 4) == 0, "VMPL is not 0")
+        return all(map(lambda a, b, c: a >= b and a >= c, current, reported, committed))
+
+    def check_signature(self, vek):
+        require(isinstance(vek, ec.EllipticCurvePublicKey) and isinstance(vek.curve, ec.SECP384R1),
+                "VEK's key is not P-384")
+        r, s = self.number(0x2a0, 72), self.number(0x2e8, 72)
+        require(0 < r < 1 << 384 and 0 < s < 1 << 384, "report signature does not hold")
+        try:
+            vek.verify(encode_dss_signature(r, s), self.data[:0x2a0], ec.ECDSA(hashes.SHA384()))
+        except InvalidSignature:
+            raise Fault("report signature does not hold") from None
+
+
+def check_amd_chain(chain, roots, as_of):
+    require(chain[-1].fingerprint(hashes.SHA256()) in roots, "root is not one of the anchors")
+    pss = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
+    for certificate, issuer in zip(chain, [*chain[1:], chain[-1]]):
+        require(certificate.not_valid_before <= as_of <= certificate.not_valid_after,
+                "a certificate is not valid at this time")
+        require(certificate.issuer == issuer.subject, "names in the chain do not link")
+        require(is_authority(issuer), "an issuer is no CA")
+        require(certificate.signature_algorithm_oid.dotted_string == "1.2.840.113549.1.1.10"
+                and isinstance(issuer.public_key(), rsa.RSAPublicKey), "not signed with RSA-PSS")
+        try:
+            issuer.public_key().verify(certificate.signature, certificate.tbs_certificate_bytes,
+                                       pss, hashes.SHA384())
+        except InvalidSignature:
+            raise Fault("a certificate's signature does not hold") from None
+    require(not is_authority(chain[0]), "the VEK is a CA")
 
 
 # Merkle trees, iteratively from below: pairs, an odd one climbs.
@@ -384,6 +523,26 @@ class Certificate:
         return "recomputed"
 
     def quote(self):
+        if self.tee["format"] == "snp-report":
+            detail = self.snp_report()
+        else:
+            detail = self.tdx_quote()
+        require(self.parsed.report_data == self.report_data, "quote carries other report data")
+        require(self.hardware == (self.predicate_type == HARDWARE_TYPE),
+                "the anchor does not fit the predicateType")
+        return detail
+
+    def snp_report(self):
+        report = self.parsed = Report(self.quote_bytes)
+        chain = report.chain()
+        line = report.check_names(chain)
+        check_amd_chain(chain, self.roots, self.as_of)
+        report.check_signature(chain[0].public_key())
+        report.check_vek(chain[0], line)
+        report.check_guest(line)  # the order of TCBs is for the check tcb
+        return "chain, VEK, signature, report data"
+
+    def tdx_quote(self):
         quote = self.parsed = Quote(self.quote_bytes)
         chain = quote.chain()
         check_chain(chain, self.roots, self.as_of)
@@ -398,9 +557,6 @@ class Certificate:
             raise Fault("attestation key is no point of P-256") from None
         verify_raw(key, quote.signature, quote.signed, "quote signature does not hold")
         require(not quote.debug, "the TD is debuggable")
-        require(quote.report_data == self.report_data, "quote carries other report data")
-        require(self.hardware == (self.predicate_type == HARDWARE_TYPE),
-                "the anchor does not fit the predicateType")
         return "chain, QE, signature, report data"
 
     def measurement(self):

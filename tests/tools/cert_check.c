@@ -10,12 +10,13 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "kit/base/str.h"
 #include "kit/codec/hex.h"
 #include "rules/cert/verify.h"
 
-enum { FILE_MAX = 4 << 20, COLLATERAL_FILES = 6 };
+enum { FILE_MAX = 4 << 20, COLLATERAL_FILES = CERT_COLLATERAL_FILES };
 
 static struct buf read_file(const char *path)
 {
@@ -52,13 +53,15 @@ struct options {
 static void read_collateral(struct options *options, const char *directory)
 {
 	static const char *const names[COLLATERAL_FILES] = { "tcb_info.json", "tcb_chain.pem",
-		"qe_identity.json", "qe_chain.pem", "root_crl.der", "pck_crl.der" };
+		"qe_identity.json", "qe_chain.pem", "root_crl.der", "pck_crl.der", "crl.der",
+		"vek.der", "ask.der", "ark.der" };
 	for (size_t i = 0; i < COLLATERAL_FILES; i++) {
 		struct err err;
 		char path[512];
 		if (str_format(path, sizeof(path), &err, "%s/%s", directory, names[i]) < 0)
 			exit(2);
-		options->collateral[i] = read_file(path);
+		if (access(path, F_OK) == 0)
+			options->collateral[i] = read_file(path);
 	}
 	options->has_collateral = true;
 }
@@ -99,9 +102,7 @@ static void verify(const struct options *options, struct cert_verification *ret_
 	auto_json *events = NULL;
 	auto_json *files = NULL;
 	struct appraise_anchor anchor = { "the given root", {}, !options->is_hardware };
-	const struct buf *from = options->collateral;
-	const struct tdx_collateral collateral = { buf_view(&from[0]), buf_view(&from[1]),
-		buf_view(&from[2]), buf_view(&from[3]), buf_view(&from[4]), buf_view(&from[5]) };
+	const struct cert_collateral collateral = cert_collateral_of(options->collateral);
 	hash_bytes(HASH_SHA256, buf_view(&options->root), anchor.sha256);
 	if (options->files.size &&
 		json_parse(buf_view(&options->files), FILE_MAX, &files, &err) < 0)

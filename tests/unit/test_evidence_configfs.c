@@ -60,6 +60,8 @@ static void answer(enum behaviour behaviour, bool is_tdx, unsigned *generation, 
 	if (data.size != EVIDENCE_REPORT_DATA_SIZE || behaviour == SILENT)
 		return;
 	report[0] = is_tdx ? 4 : 3;
+	report[2] = is_tdx ? 2 : 0; /* key type */
+	report[4] = is_tdx ? 0x81 : 0;
 	memcpy(report + at, data.data, data.size);
 	if (behaviour == OTHERS_DATA || (behaviour == RIGHT_AT_LAST && count < 2))
 		report[at] ^= 1;

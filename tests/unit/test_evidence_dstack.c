@@ -24,6 +24,8 @@ static void make_answer(const char *head, bool is_ours, size_t size, struct buf 
 	static char digits[HEX_SIZE(sizeof(quote))];
 	struct err err;
 	quote[0] = 4;
+	quote[2] = 2;
+	quote[4] = 0x81;
 	memcpy(quote + REPORT_DATA_AT, report_data, sizeof(report_data));
 	if (!is_ours)
 		quote[REPORT_DATA_AT] ^= 1;

@@ -32,6 +32,10 @@ static const char *const file_names[LOCAL_FILE_COUNT] = {
 	[LOCAL_QE_CHAIN] = "qe_chain.pem",
 	[LOCAL_ROOT_CRL] = "root_crl.der",
 	[LOCAL_PCK_CRL] = "pck_crl.der",
+	[LOCAL_CRL] = "crl.der",
+	[LOCAL_VEK] = "vek.der",
+	[LOCAL_ASK] = "ask.der",
+	[LOCAL_ARK] = "ark.der",
 };
 
 static int make_directory(const char *path, struct err *err)
@@ -52,7 +56,7 @@ static int name_paths(struct local *local, const char *state_dir, struct err *er
 		{ "/run", offsetof(struct local, run_dir) },
 		{ "/run/vault", offsetof(struct local, vault_dir) },
 		{ "/run/tee-sim.sock", offsetof(struct local, sim_socket) },
-		{ "/tee-sim", offsetof(struct local, sim_dir) },
+		{ LOCAL_SIM_DIR, offsetof(struct local, sim_dir) },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		TRY(str_format((char *)local + rows[i].offset, LOCAL_PATH_MAX, err, "%s%s",
@@ -154,10 +158,16 @@ static int run_to_end(const char *path, const char *const *argv, int log_fd, str
 int local_collateral_load(const char *directory, struct local_platform *platform, struct err *err)
 {
 	char path[LOCAL_PATH_MAX];
+	TRY(str_format(path, sizeof(path), err, "%s/%s", directory, file_names[LOCAL_CRL]));
+	bool has_crl = access(path, F_OK) == 0;
+	TRY(str_format(path, sizeof(path), err, "%s/%s", directory, file_names[LOCAL_TCB_INFO]));
+	bool has_tdx = !has_crl || access(path, F_OK) == 0;
 	for (size_t i = 0; i < LOCAL_FILE_COUNT; i++) {
+		bool is_required = i < LOCAL_CRL ? has_tdx : i == LOCAL_CRL && has_crl;
 		TRY(str_format(path, sizeof(path), err, "%s/%s", directory, file_names[i]));
 		buf_done(&platform->files[i]);
-		TRY(fd_read_file(path, FILE_MAX, &platform->files[i], err));
+		if (is_required || access(path, F_OK) == 0)
+			TRY(fd_read_file(path, FILE_MAX, &platform->files[i], err));
 	}
 	return 0;
 }
@@ -199,10 +209,15 @@ int local_start(struct local *local, const char *image_digest, int log_fd, struc
 {
 	char mrtd[HEX_SIZE(LOCAL_MEASUREMENT_SIZE)], root[LOCAL_PATH_MAX];
 	TRY(measure(local, image_digest, err));
+	if (local->simulates_snp)
+		TRY(str_format(local->sim_dir, sizeof(local->sim_dir), err, "%s" LOCAL_SIM_SNP_DIR,
+			local->state_dir));
 	TRY(str_format(root, sizeof(root), err, "%s/root.der", local->sim_dir));
 	if (access(root, F_OK) < 0)
 		TRY(run_to_end(local->sim_path,
-			(const char *[]){ "tee-sim", "init", local->sim_dir, NULL }, log_fd, err));
+			(const char *[]){ "tee-sim", "init", local->sim_dir,
+				local->simulates_snp ? "snp" : NULL, NULL },
+			log_fd, err));
 	(void)hex_encode(view_of(local->measurement, sizeof(local->measurement)), mrtd);
 	struct proc_spawn spawn = {
 		.path = local->sim_path,

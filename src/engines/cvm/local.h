@@ -19,7 +19,7 @@
 #define LOCAL_MEASUREMENT_SIZE 48
 #define LOCAL_MEASUREMENTS_MAX 16 /* an upgrade makes a new one; the last ones stay known */
 
-/* Intel's documents in the order of struct tdx_collateral. */
+/* Intel's documents, then AMD's; a directory holds those of one of the two, or of both. */
 enum local_file {
 	LOCAL_TCB_INFO,
 	LOCAL_TCB_CHAIN,
@@ -27,8 +27,16 @@ enum local_file {
 	LOCAL_QE_CHAIN,
 	LOCAL_ROOT_CRL,
 	LOCAL_PCK_CRL,
+	LOCAL_CRL,
+	LOCAL_VEK, /* this one and the next two may be missing: reports bring them */
+	LOCAL_ASK,
+	LOCAL_ARK,
 	LOCAL_FILE_COUNT,
 };
+
+/* STATE/tee-sim, and another directory for a simulated SEV-SNP platform. */
+#define LOCAL_SIM_DIR "/tee-sim"
+#define LOCAL_SIM_SNP_DIR "/tee-sim-snp"
 
 /* What a verifier needs of a platform. */
 struct local_platform {
@@ -51,6 +59,7 @@ struct local {
 	pid_t sim_pid;
 	int sim_pidfd;
 	int lock_fd;
+	bool simulates_snp; /* set before local_start: the simulated platform is SEV-SNP, not TDX */
 };
 
 /* Nothing started, no descriptor. local_end accepts it. */
@@ -94,7 +103,8 @@ void local_agent_config(const struct local *local, struct agent_config *config);
 
 /*
  * Root and collateral of a platform directory (STATE/tee-sim, or one like it: root.der and
- * collateral/), without starting anything. E_NOT_FOUND when a file is missing.
+ * collateral/), without starting anything. E_NOT_FOUND when a file is missing: collateral is all of
+ * Intel's documents, or AMD's CRL, or both.
  */
 int local_platform_load(
 	const char *directory, struct local_platform *ret_platform, struct err *err) MUST_CHECK;

@@ -26,11 +26,6 @@ enum {
 	NAME_SIZE = 64,
 	PATH_SIZE = 512,
 	NUMBER_SIZE = 32,
-	SNP_REPORT_SIZE = 1184,
-	SNP_REPORT_DATA = 0x50,
-	TDX_BODY_4 = 48,
-	TDX_BODY_5 = 54,
-	TDX_REPORT_DATA = 520,
 };
 
 /* An entry; one we made is removed again. */
@@ -98,19 +93,6 @@ static int write_request(
 	return err_sys(err, E_UNAVAILABLE, "writing report data");
 }
 
-/* Where a provider's report holds the report data; false for a report too short or unknown. */
-static bool is_about(struct view report, bool is_tdx, struct view data)
-{
-	size_t at = SNP_REPORT_DATA;
-	if (is_tdx) {
-		if (report.size < TDX_BODY_4)
-			return false;
-		at = (report.data[0] == 5 ? TDX_BODY_5 : TDX_BODY_4) + TDX_REPORT_DATA;
-	}
-	return report.size >= at + data.size &&
-	       view_equal(view_of(report.data + at, data.size), data);
-}
-
 static int check_provider(const struct entry *entry, bool *ret_is_tdx, struct err *err)
 {
 	auto_done(buf) name = {};
@@ -156,7 +138,9 @@ static int try_once(const struct entry *entry, struct view data, bool is_tdx, st
 	if (status < 0) /* EBUSY, EWOULDBLOCK: the generation changed while it was made */
 		return 0;
 	TRY(read_generation(entry, &after, err));
-	*ret_is_ours = after == before + 1 && is_about(buf_view(report), is_tdx, data);
+	enum evidence_format format = is_tdx ? EVIDENCE_FORMAT_TDX : EVIDENCE_FORMAT_SNP;
+	*ret_is_ours = after == before + 1 && evidence_format_of(buf_view(report)) == format &&
+		       view_equal(evidence_report_data(buf_view(report)), data);
 	return 0;
 }
 
@@ -194,9 +178,9 @@ int evidence_configfs(const struct evidence_source *source, const struct evidenc
 			"no report over our report data after %d tries: others use this entry, or "
 			"the platform is at fault",
 			TRIES_MAX);
-	if (!is_tdx && report.size != SNP_REPORT_SIZE)
+	if (!is_tdx && report.size != EVIDENCE_SNP_REPORT_SIZE)
 		return err_set(err, E_INTEGRITY, "an SNP report of %zu bytes, expected %d",
-			report.size, SNP_REPORT_SIZE);
+			report.size, EVIDENCE_SNP_REPORT_SIZE);
 	if (!is_tdx)
 		TRY(add_certificates(&entry, &report, err));
 	return buf_append(quote, buf_view(&report), err);

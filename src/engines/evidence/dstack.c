@@ -21,9 +21,6 @@
 enum {
 	ANSWER_MAX = 2 << 20, /* the event log comes with the quote */
 	READ_SIZE = 16 << 10,
-	TDX_BODY_4 = 48,
-	TDX_BODY_5 = 54,
-	TDX_REPORT_DATA = 520,
 };
 
 static int connect_to(const char *path, int *ret_socket, struct err *err)
@@ -104,13 +101,13 @@ static int take_quote(struct view body, struct view report_data, struct buf *quo
 	if (str_starts(digits.size > 1 ? json_as_string(json_get(root, "quote")) : "", "0x"))
 		digits = view_of(digits.data + 2, digits.size - 2);
 	size_t size = digits.size / 2;
-	if (size < TDX_BODY_5 + TDX_REPORT_DATA + report_data.size || size > EVIDENCE_MAX)
+	if (size == 0 || size > EVIDENCE_MAX)
 		return err_set(err, E_INTEGRITY, "a quote of %zu bytes", size);
 	TRY(buf_reserve(&bytes, size, err));
 	TRY(hex_decode(digits, bytes.data, size, err));
 	bytes.size = size;
-	size_t at = (bytes.data[0] == 5 ? TDX_BODY_5 : TDX_BODY_4) + TDX_REPORT_DATA;
-	if (!view_equal(view_of(bytes.data + at, report_data.size), report_data))
+	if (evidence_format_of(buf_view(&bytes)) != EVIDENCE_FORMAT_TDX ||
+		!view_equal(evidence_report_data(buf_view(&bytes)), report_data))
 		return err_set(err, E_INTEGRITY, "the quote is not about our report data");
 	return buf_append(quote, buf_view(&bytes), err);
 }

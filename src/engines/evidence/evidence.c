@@ -32,6 +32,42 @@ int evidence_kind_parse(const char *name, enum evidence_kind *ret_kind, struct e
 		"platform: expected simulated, configfs-tsm, dstack or vtpm, got another name");
 }
 
+enum {
+	TDX_TYPE = 0x81,
+	TDX_KEY_P256 = 2,
+	TDX_BODY_4 = 48,
+	TDX_BODY_5 = 54,
+	TDX_REPORT_DATA = 520,
+	SNP_REPORT_DATA = 0x50,
+};
+
+/* Version, key type and TEE type of a TD quote; the version of an SNP report is of four bytes. */
+enum evidence_format evidence_format_of(struct view quote)
+{
+	struct reader reader = reader_of(quote);
+	uint64_t version = reader_le(&reader, 2), key_type = reader_le(&reader, 2);
+	uint64_t tee = reader_le(&reader, 4);
+	if (reader.failed)
+		return EVIDENCE_FORMAT_UNKNOWN;
+	if ((version == 4 || version == 5) && key_type == TDX_KEY_P256 && tee == TDX_TYPE)
+		return EVIDENCE_FORMAT_TDX;
+	return version >= 2 && version <= 5 && key_type == 0 &&
+			       quote.size >= EVIDENCE_SNP_REPORT_SIZE
+		       ? EVIDENCE_FORMAT_SNP
+		       : EVIDENCE_FORMAT_UNKNOWN;
+}
+
+struct view evidence_report_data(struct view quote)
+{
+	enum evidence_format format = evidence_format_of(quote);
+	size_t at = SNP_REPORT_DATA;
+	if (format == EVIDENCE_FORMAT_TDX)
+		at = (quote.data[0] == 5 ? TDX_BODY_5 : TDX_BODY_4) + TDX_REPORT_DATA;
+	if (format == EVIDENCE_FORMAT_UNKNOWN || quote.size < at + EVIDENCE_REPORT_DATA_SIZE)
+		return (struct view){};
+	return view_of(quote.data + at, EVIDENCE_REPORT_DATA_SIZE);
+}
+
 static int check(
 	const struct provider *provider, const struct evidence_request *request, struct err *err)
 {

@@ -13,6 +13,7 @@
 #define EVIDENCE_REPORT_DATA_SIZE 64
 #define EVIDENCE_MAX (64 << 10)
 #define EVIDENCE_TIMEOUT_MS 10000
+#define EVIDENCE_SNP_REPORT_SIZE 1184
 #define EVIDENCE_EXTENSIONS_MAX 8
 #define EVIDENCE_DIGEST_SIZE 48
 
@@ -52,5 +53,13 @@ struct evidence_request {
  */
 int evidence_get(const struct evidence_source *source, const struct evidence_request *request,
 	struct buf *quote, struct err *err) MUST_CHECK;
+
+/* What a provider's answer is, by its first bytes. An SNP report is followed by its certificates.
+ */
+enum evidence_format { EVIDENCE_FORMAT_UNKNOWN, EVIDENCE_FORMAT_TDX, EVIDENCE_FORMAT_SNP };
+enum evidence_format evidence_format_of(struct view quote);
+
+/* Its report data; empty for what is unknown or too short. */
+struct view evidence_report_data(struct view quote);
 
 #endif

@@ -11,8 +11,6 @@
 #include "kit/base/fd.h"
 #include "kit/base/str.h"
 
-enum { REPORT_DATA_AT = 48 + 520 }; /* of a version 4 quote */
-
 static int connect_to(const char *path, int *ret_socket, struct err *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -77,10 +75,8 @@ int evidence_simulated(const struct evidence_source *source, const struct eviden
 		memcpy(wire.extensions[i], request->extensions[i].data, SIM_WIRE_DIGEST_SIZE);
 	struct sim_wire_answer answer;
 	TRY(exchange(own >= 0 ? own : source->socket, &wire, &answer, err));
-	bool is_ours = answer.quote_size >= REPORT_DATA_AT + EVIDENCE_REPORT_DATA_SIZE &&
-		       view_equal(view_of(answer.quote + REPORT_DATA_AT, EVIDENCE_REPORT_DATA_SIZE),
-			       request->report_data);
-	if (!is_ours)
+	struct view quoted = evidence_report_data(view_of(answer.quote, answer.quote_size));
+	if (!view_equal(quoted, request->report_data))
 		return err_set(err, E_INTEGRITY, "the quote is not about our report data");
 	return buf_append(quote, view_of(answer.quote, answer.quote_size), err);
 }

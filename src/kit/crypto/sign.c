@@ -5,6 +5,7 @@
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
+#include <openssl/rsa.h>
 #include <openssl/x509.h>
 
 #include "kit/base/mem.h"
@@ -13,7 +14,19 @@
 #define PEM_BEGIN "-----BEGIN PUBLIC KEY-----\n"
 #define PEM_END "-----END PUBLIC KEY-----\n"
 
-enum { PEM_LINE = 64, P256_SCALAR_SIZE = 32, P256_POINT_SIZE = 65 };
+enum { PEM_LINE = 64, POINT_MAX = 97, RSA_BITS = 4096, PSS_SALT = 48 };
+
+/* By enum sign_kind; kinds behind SIGN_KIND_COUNT only make signatures, for simulated platforms. */
+static const struct kind {
+	const char *type, *group;
+	size_t scalar_size;
+	int nid;
+} kinds[] = {
+	[SIGN_ED25519] = { "ED25519", NULL, 0, 0 },
+	[SIGN_P256] = { "EC", "P-256", 32, NID_X9_62_prime256v1 },
+	[SIGN_P384] = { "EC", "P-384", 48, NID_secp384r1 },
+	[SIGN_RSA_PSS] = { "RSA", NULL, 0, 0 },
+};
 
 struct sign_key {
 	EVP_PKEY *pkey;
@@ -41,8 +54,10 @@ static int wrap_key(EVP_PKEY *pkey, enum sign_kind kind, struct sign_key **ret_k
 
 int sign_key_generate(enum sign_kind kind, struct sign_key **ret_key, struct err *err)
 {
-	EVP_PKEY *pkey = kind == SIGN_ED25519 ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")
-					      : EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+	const struct kind *row = &kinds[kind];
+	EVP_PKEY *pkey = kind == SIGN_RSA_PSS
+				 ? EVP_PKEY_Q_keygen(NULL, NULL, row->type, (size_t)RSA_BITS)
+				 : EVP_PKEY_Q_keygen(NULL, NULL, row->type, row->group);
 	return wrap_key(pkey, kind, ret_key, err);
 }
 
@@ -85,15 +100,15 @@ static void key_context_done(EVP_PKEY_CTX **context)
 	EVP_PKEY_CTX_free(*context);
 }
 
-/* A P-256 key of scalar and point; NULL when the library fails. */
-static EVP_PKEY *make_p256(const BIGNUM *scalar, const uint8_t *point, size_t size)
+/* A key on a curve of scalar and point; NULL when the library fails. */
+static EVP_PKEY *make_ec(const char *group, const BIGNUM *scalar, const uint8_t *point, size_t size)
 {
 	AUTO(builder_done) OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
 	AUTO(key_context_done)
 	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
 	EVP_PKEY *pkey = NULL;
 	if (!builder || !context ||
-		!OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, "P-256", 0) ||
+		!OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, group, 0) ||
 		!OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_PRIV_KEY, scalar) ||
 		!OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, size))
 		return NULL;
@@ -106,23 +121,31 @@ static EVP_PKEY *make_p256(const BIGNUM *scalar, const uint8_t *point, size_t si
 
 int sign_key_from_scalar(struct view scalar, struct sign_key **ret_key, struct err *err)
 {
-	uint8_t encoded[P256_POINT_SIZE];
-	if (scalar.size != P256_SCALAR_SIZE)
-		return err_set(err, E_INVALID, "a P-256 scalar has %d bytes, got %zu",
-			P256_SCALAR_SIZE, scalar.size);
-	AUTO(group_done) EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+	uint8_t encoded[POINT_MAX];
+	enum sign_kind kind = scalar.size == kinds[SIGN_P384].scalar_size ? SIGN_P384 : SIGN_P256;
+	const struct kind *row = &kinds[kind];
+	size_t size = 1 + 2 * row->scalar_size;
+	if (scalar.size != row->scalar_size)
+		return err_set(err, E_INVALID, "a scalar has 32 (P-256) or 48 bytes, got %zu",
+			scalar.size);
+	AUTO(group_done) EC_GROUP *group = EC_GROUP_new_by_curve_name(row->nid);
 	AUTO(bignum_done) BIGNUM *number = BN_secure_new();
 	if (!group || !number || !BN_bin2bn(scalar.data, (int)scalar.size, number))
 		return err_set(err, E_INTERNAL, "OpenSSL is out of memory");
 	BN_set_flags(number, BN_FLG_CONSTTIME);
 	if (BN_is_zero(number) || BN_cmp(number, EC_GROUP_get0_order(group)) >= 0)
-		return err_set(err, E_INVALID, "a P-256 scalar is not in 1..n-1");
+		return err_set(err, E_INVALID, "a scalar of %s is not in 1..n-1", row->group);
 	AUTO(point_done) EC_POINT *point = EC_POINT_new(group);
 	if (!point || EC_POINT_mul(group, point, number, NULL, NULL, NULL) != 1 ||
 		EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, encoded,
-			sizeof(encoded), NULL) != sizeof(encoded))
-		return err_set(err, E_INTERNAL, "OpenSSL could not compute a P-256 point");
-	return wrap_key(make_p256(number, encoded, sizeof(encoded)), SIGN_P256, ret_key, err);
+			sizeof(encoded), NULL) != size)
+		return err_set(err, E_INTERNAL, "OpenSSL could not compute a public point");
+	return wrap_key(make_ec(row->group, number, encoded, size), kind, ret_key, err);
+}
+
+enum sign_kind sign_key_kind(const struct sign_key *key)
+{
+	return key->kind;
 }
 
 void sign_key_free(struct sign_key *key)
@@ -146,16 +169,28 @@ int sign_key_spki(const struct sign_key *key, struct buf *buf, struct err *err)
 
 static const EVP_MD *digest_of(enum sign_kind kind)
 {
-	return kind == SIGN_ED25519 ? NULL : EVP_sha256();
+	if (kind == SIGN_ED25519)
+		return NULL;
+	return kind == SIGN_P256 ? EVP_sha256() : EVP_sha384();
+}
+
+static bool set_padding(EVP_PKEY_CTX *context, enum sign_kind kind)
+{
+	return kind != SIGN_RSA_PSS ||
+	       (EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) == 1 &&
+		       EVP_PKEY_CTX_set_rsa_pss_saltlen(context, PSS_SALT) == 1);
 }
 
 int sign_message(const struct sign_key *key, struct view message, struct buf *buf, struct err *err)
 {
 	AUTO(context_done) EVP_MD_CTX *context = EVP_MD_CTX_new();
-	size_t size = SIGN_SIGNATURE_MAX;
+	EVP_PKEY_CTX *key_context; /* the context's */
+	size_t size = (size_t)MAX(EVP_PKEY_get_size(key->pkey), 0);
 	TRY(buf_reserve(buf, size, err));
 	if (!context ||
-		EVP_DigestSignInit(context, NULL, digest_of(key->kind), NULL, key->pkey) != 1 ||
+		EVP_DigestSignInit(context, &key_context, digest_of(key->kind), NULL, key->pkey) !=
+			1 ||
+		!set_padding(key_context, key->kind) ||
 		EVP_DigestSign(context, buf->data + buf->size, &size, message.data, message.size) !=
 			1)
 		return err_set(err, E_INTERNAL, "OpenSSL could not sign");

@@ -8,10 +8,17 @@
 #include "kit/base/buf.h"
 #include "kit/crypto/secret.h"
 
-enum sign_kind { SIGN_ED25519, SIGN_P256, SIGN_KIND_COUNT };
+enum sign_kind {
+	SIGN_ED25519,
+	SIGN_P256,
+	SIGN_KIND_COUNT,
+	/* Only signed with, by simulated platforms: sign_verify takes neither. */
+	SIGN_P384 = SIGN_KIND_COUNT, /* ECDSA with SHA-384 */
+	SIGN_RSA_PSS,                /* RSA of 4096 bits, PSS with SHA-384 and a salt of 48 */
+};
 
 #define SIGN_SPKI_MAX 128
-#define SIGN_SIGNATURE_MAX 80
+#define SIGN_SIGNATURE_MAX 80 /* of the first two */
 #define SIGN_ED25519_SEED_SIZE 32
 
 struct sign_key; /* private key; owns OpenSSL memory */
@@ -22,9 +29,10 @@ int sign_key_generate(enum sign_kind kind, struct sign_key **ret_key, struct err
 /* Ed25519 from its 32-byte seed. E_INVALID for another length. */
 int sign_key_from_seed(struct view seed, struct sign_key **ret_key, struct err *err) MUST_CHECK;
 
-/* P-256 from its 32-byte big-endian scalar. E_INVALID unless it is in 1..n-1. */
+/* P-256 or P-384 from its big-endian scalar of 32 or 48 bytes. E_INVALID unless in 1..n-1. */
 int sign_key_from_scalar(struct view scalar, struct sign_key **ret_key, struct err *err) MUST_CHECK;
 
+enum sign_kind sign_key_kind(const struct sign_key *key);
 void sign_key_free(struct sign_key *key);
 static inline void sign_key_free_pointer(struct sign_key **key)
 {

@@ -117,15 +117,8 @@ int certificates_add(struct cjob *job, struct view index_text, int envelope_fd, 
 void certificates_verify(
 	struct cced *cced, struct view envelope, struct cert_verification *ret_verification)
 {
-	const struct buf *files = cced->local.platform.files;
-	const struct tdx_collateral collateral = {
-		.tcb_info = buf_view(&files[LOCAL_TCB_INFO]),
-		.tcb_chain = buf_view(&files[LOCAL_TCB_CHAIN]),
-		.qe_identity = buf_view(&files[LOCAL_QE_IDENTITY]),
-		.qe_chain = buf_view(&files[LOCAL_QE_CHAIN]),
-		.root_crl = buf_view(&files[LOCAL_ROOT_CRL]),
-		.pck_crl = buf_view(&files[LOCAL_PCK_CRL]),
-	};
+	_Static_assert((int)LOCAL_FILE_COUNT == CERT_COLLATERAL_FILES, "one order of files");
+	const struct cert_collateral collateral = cert_collateral_of(cced->local.platform.files);
 	const struct cert_verify_input input = {
 		.envelope = envelope,
 		.issuer_spki = buf_view(&cced->issuer_spki),

@@ -52,17 +52,18 @@ static int open_store(struct cced *cced, struct err *err)
 /* tee-sim and cced-keys; what they make on first use is made by one process at a time. */
 bool cced_is_simulated(const struct cced *cced)
 {
-	return str_equal(cced->config.platform, "simulated");
+	return str_starts(cced->config.platform, "simulated");
 }
 
 static int check_platform(const struct cced *cced, struct err *err)
 {
-	static const char *const names[] = { "simulated", "configfs-tsm", "dstack" };
+	static const char *const names[] = { "simulated", "simulated-snp", "configfs-tsm",
+		"dstack" };
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (str_equal(cced->config.platform, names[i]))
 			return 0;
-	return err_set(
-		err, E_INVALID, "setting platform: expected simulated, configfs-tsm or dstack");
+	return err_set(err, E_INVALID,
+		"setting platform: expected simulated, simulated-snp, configfs-tsm or dstack");
 }
 
 static int start_platform(struct cced *cced, struct err *err)
@@ -72,6 +73,7 @@ static int start_platform(struct cced *cced, struct err *err)
 	TRY(local_hold_image(local, image_root_fd(cced->image), err));
 	TRY(check_platform(cced, err));
 	if (cced_is_simulated(cced)) {
+		local->simulates_snp = str_equal(cced->config.platform, "simulated-snp");
 		TRY(local_start(local, image_digest(cced->image), cced->log.fd, err));
 		cced->anchor = (struct appraise_anchor){
 			.label = "simulated:local",

@@ -110,10 +110,10 @@ int service_get_json(const struct service *service, const char *path, struct jso
 	struct err *err) MUST_CHECK;
 
 struct trust {
-	struct local_platform platform;
-	struct tdx_collateral collateral;
+	struct local_platform platform, snp_platform; /* this machine's simulated ones */
+	struct cert_collateral collateral;
 	bool has_collateral;
-	struct appraise_anchor anchors[3];
+	struct appraise_anchor anchors[8];
 	size_t anchor_count;
 	struct buf issuer_spki;
 	struct buf measurements; /* one behind the other */

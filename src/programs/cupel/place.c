@@ -13,15 +13,11 @@
 #include "kit/crypto/sign.h"
 #include "kit/crypto/x509.h"
 #include "programs/cupel/cupel.h"
+#include "rules/appraise/policy.h"
 
 #define DEFAULT_URL "http://127.0.0.1:7300"
 
 enum { SMALL_FILE_MAX = 65536 };
-
-/* SHA-256 of the DER of "Intel SGX Root CA" (PCS API documentation, certificate of 2018). */
-static const uint8_t intel_root_sha256[SHA256_SIZE] = { 0x44, 0xa0, 0x19, 0x6b, 0x2b, 0x99, 0xf8,
-	0x89, 0xb8, 0xe1, 0x49, 0xe9, 0x5b, 0x80, 0x7a, 0x35, 0x0e, 0x74, 0x24, 0x96, 0x43, 0x99,
-	0xe8, 0x85, 0xa7, 0xcb, 0xb8, 0xcc, 0xfa, 0xb6, 0x74, 0xd3 };
 
 /* A small text file without the line end; E_NOT_FOUND is left to the caller. */
 static int read_line(const char *path, char *ret_text, size_t size, struct err *err)
@@ -191,7 +187,11 @@ static int read_anchor(const char *path, struct trust *trust, struct err *err)
 		return status;
 	}
 	hash_bytes(HASH_SHA256, root, digest);
-	if (!view_equal(view_of(digest, SHA256_SIZE), view_of(intel_root_sha256, SHA256_SIZE)))
+	bool is_known = false;
+	for (size_t i = 0; i < appraise_known_anchor_count; i++)
+		is_known |= view_equal(view_of(digest, SHA256_SIZE),
+			view_of(appraise_known_anchors[i].sha256, SHA256_SIZE));
+	if (!is_known)
 		add_anchor(trust, "simulated:given", digest, true);
 	note(trust, "anchor: ", path);
 	return 0;
@@ -200,19 +200,30 @@ static int read_anchor(const char *path, struct trust *trust, struct err *err)
 static int find_anchor(
 	const struct cupel *cupel, const char *given, struct trust *trust, struct err *err)
 {
-	char path[CUPEL_PATH_MAX];
-	add_anchor(trust, "intel-sgx-root", intel_root_sha256, false);
+	const struct {
+		const char *directory, *label;
+		struct local_platform *platform;
+	} rows[] = { { LOCAL_SIM_DIR, "simulated:local", &trust->platform },
+		{ LOCAL_SIM_SNP_DIR, "simulated:local-snp", &trust->snp_platform } };
+	for (size_t i = 0; i < appraise_known_anchor_count; i++)
+		add_anchor(trust, appraise_known_anchors[i].label, appraise_known_anchors[i].sha256,
+			false);
 	if (given)
 		return read_anchor(given, trust, err);
-	TRY(str_format(path, sizeof(path), err, "%s/tee-sim", cupel->state_dir));
-	struct err ignored;
-	if (local_platform_load(path, &trust->platform, &ignored) < 0) {
-		note(trust, "anchor: Intel's root only; no simulated one in ", cupel->state_dir);
-		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char path[CUPEL_PATH_MAX];
+		struct err ignored;
+		TRY(str_format(
+			path, sizeof(path), err, "%s%s", cupel->state_dir, rows[i].directory));
+		if (local_platform_load(path, rows[i].platform, &ignored) < 0)
+			continue;
+		add_anchor(trust, rows[i].label, rows[i].platform->root_sha256, true);
+		trust->has_collateral = true;
+		note(trust, "anchor and collateral: this machine's simulated platform, ", path);
 	}
-	add_anchor(trust, "simulated:local", trust->platform.root_sha256, true);
-	trust->has_collateral = true;
-	note(trust, "anchor and collateral: this machine's simulated platform, ", path);
+	if (!trust->has_collateral)
+		note(trust, "anchors: Intel's, AMD's and Google's; no simulated one in ",
+			cupel->state_dir);
 	return 0;
 }
 
@@ -234,17 +245,12 @@ static int find_issuer(
 	return status;
 }
 
-static void fill_collateral(struct trust *trust)
+/* The given directory's, which is read into the first; else that of each simulated platform. */
+static void fill_collateral(struct trust *trust, bool is_given)
 {
-	const struct buf *files = trust->platform.files;
-	trust->collateral = (struct tdx_collateral){
-		.tcb_info = buf_view(&files[LOCAL_TCB_INFO]),
-		.tcb_chain = buf_view(&files[LOCAL_TCB_CHAIN]),
-		.qe_identity = buf_view(&files[LOCAL_QE_IDENTITY]),
-		.qe_chain = buf_view(&files[LOCAL_QE_CHAIN]),
-		.root_crl = buf_view(&files[LOCAL_ROOT_CRL]),
-		.pck_crl = buf_view(&files[LOCAL_PCK_CRL]),
-	};
+	trust->collateral = cert_collateral_of(trust->platform.files);
+	if (!is_given)
+		trust->collateral.snp = cert_collateral_of(trust->snp_platform.files).snp;
 }
 
 static int find_measurements(
@@ -278,7 +284,7 @@ int trust_find(const struct cupel *cupel, const struct trust_flags *flags, struc
 		ret_trust->has_collateral = true;
 		note(ret_trust, "collateral: ", flags->collateral);
 	}
-	fill_collateral(ret_trust);
+	fill_collateral(ret_trust, flags->collateral != NULL);
 	if (flags->measurement || is_local)
 		return find_measurements(cupel, flags->measurement, ret_trust, err);
 	return 0;
@@ -296,6 +302,7 @@ void trust_input(const struct trust *trust, struct cert_verify_input *input)
 void trust_done(struct trust *trust)
 {
 	local_platform_done(&trust->platform);
+	local_platform_done(&trust->snp_platform);
 	buf_done(&trust->issuer_spki);
 	buf_done(&trust->measurements);
 	json_free(trust->notes);

@@ -176,15 +176,7 @@ static int countersign(struct run *run, struct err *err)
 static int verify(struct run *run, struct err *err)
 {
 	auto_done(buf) output = {};
-	const struct buf *files = run->local.platform.files;
-	const struct tdx_collateral collateral = {
-		.tcb_info = buf_view(&files[LOCAL_TCB_INFO]),
-		.tcb_chain = buf_view(&files[LOCAL_TCB_CHAIN]),
-		.qe_identity = buf_view(&files[LOCAL_QE_IDENTITY]),
-		.qe_chain = buf_view(&files[LOCAL_QE_CHAIN]),
-		.root_crl = buf_view(&files[LOCAL_ROOT_CRL]),
-		.pck_crl = buf_view(&files[LOCAL_PCK_CRL]),
-	};
+	const struct cert_collateral collateral = cert_collateral_of(run->local.platform.files);
 	struct appraise_anchor anchor = { .label = "simulated:local", .is_simulated = true };
 	memcpy(anchor.sha256, run->local.platform.root_sha256, SHA256_SIZE);
 	const struct json *trace = json_get(run->reply, "execution_trace");

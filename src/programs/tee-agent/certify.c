@@ -11,8 +11,6 @@
 #include "kit/crypto/dsse.h"
 #include "programs/tee-agent/agent.h"
 
-enum { TDX_TEE_TYPE = 0x81 };
-
 /* Cause of the sandbox to outcome.status (DESIGN section 7, research note section 1.3). */
 static int set_status(struct job *job, struct err *err)
 {
@@ -209,20 +207,13 @@ static int set_base64(struct json *object, const char *name, struct view bytes, 
 	return 0;
 }
 
-/* A certificate names what its quote is; so far it knows TDX quotes of version 4 and 5. */
-static int check_quote_kind(struct view quote, struct err *err)
-{
-	struct reader reader = reader_of(quote);
-	uint64_t version = reader_le(&reader, 2);
-	(void)reader_le(&reader, 2);
-	uint64_t tee = reader_le(&reader, 4);
-	if (reader.failed || (version != 4 && version != 5) || tee != TDX_TEE_TYPE)
-		return err_set(err, E_UNSUPPORTED,
-			"the platform's evidence is no TDX quote (version %llu, TEE type %llx); "
-			"certificates know no other kind yet",
-			(unsigned long long)version, (unsigned long long)tee);
-	return 0;
-}
+/* A certificate names what its quote is (spec/certificate.md, 3.4). */
+static const struct {
+	const char *mode, *format;
+} quote_kinds[] = {
+	[EVIDENCE_FORMAT_TDX] = { "tdx", "tdx-quote" },
+	[EVIDENCE_FORMAT_SNP] = { "sev-snp", "snp-report" },
+};
 
 static int get_quote(struct job *job, struct buf *quote, struct err *err)
 {
@@ -233,7 +224,11 @@ static int get_quote(struct job *job, struct buf *quote, struct err *err)
 	const struct evidence_request request = { .report_data = view_of(job->report_data,
 							  sizeof(job->report_data)) };
 	TRY(evidence_get(&source, &request, quote, err));
-	return check_quote_kind(buf_view(quote), err);
+	if (evidence_format_of(buf_view(quote)) == EVIDENCE_FORMAT_UNKNOWN)
+		return err_set(err, E_UNSUPPORTED,
+			"the platform's evidence is neither a TDX quote of version 4 or 5 nor an "
+			"SEV-SNP report; certificates know no other kind");
+	return 0;
 }
 
 static int tee_json(struct job *job, struct json *tee, struct err *err)
@@ -241,10 +236,11 @@ static int tee_json(struct job *job, struct json *tee, struct err *err)
 	auto_done(buf) quote = { .limit = EVIDENCE_MAX };
 	bool is_simulated = job->options->platform == EVIDENCE_SIMULATED;
 	TRY(get_quote(job, &quote, err));
-	json_set_string(tee, "mode", is_simulated ? "simulated" : "tdx");
+	enum evidence_format format = evidence_format_of(buf_view(&quote));
+	json_set_string(tee, "mode", is_simulated ? "simulated" : quote_kinds[format].mode);
 	json_set_string(tee, "assurance", is_simulated ? "none" : "hardware");
 	json_set_string(tee, "provider", evidence_kind_name(job->options->platform));
-	json_set_string(tee, "format", "tdx-quote");
+	json_set_string(tee, "format", quote_kinds[format].format);
 	json_set(tee, "eventLogDigest", json_new_null());
 	return set_base64(tee, "quote", buf_view(&quote), err);
 }

@@ -1,6 +1,6 @@
 /*
- * tee-sim: a simulated TDX platform. It makes its own root, PCK chain and collateral in the real
- * formats and quotes what it is asked. It says nothing about hardware: its root is named
+ * tee-sim: a simulated TDX or SEV-SNP platform. It makes its own root, chain and collateral in the
+ * real formats and quotes what it is asked. It says nothing about hardware: its root is named
  * "Cupel Simulated Root" and verifiers refuse it unless a policy names its hash. A separate
  * program, so that no production process contains a signer of fake evidence.
  */
@@ -20,15 +20,15 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static const char usage[] =
-	"usage: tee-sim init DIR\n"
+	"usage: tee-sim init DIR [snp]\n"
 	"       tee-sim serve --dir DIR --socket PATH [--mrtd HEX] [--rtmr0 HEX]...[--rtmr3 HEX]\n"
 	"                     [--die-with-parent]\n"
 	"       tee-sim quote --dir DIR --report-data HEX [--mrtd HEX] [--rtmr0 HEX]...\n"
 	"\n"
-	"A simulated TDX platform. `init` makes a root, a PCK chain and collateral in DIR; "
-	"`serve`\n"
-	"answers requests for quotes; `quote` writes one quote to standard output.\n"
-	"MRTD and RTMRs are 96 hexadecimal digits, report data 128.\n"
+	"A simulated TDX platform, or SEV-SNP with `snp`. `init` makes a root, a chain and\n"
+	"collateral in DIR; `serve` answers requests for quotes; `quote` writes one quote to\n"
+	"standard output (SEV-SNP: report and certificate table). MRTD, which is the launch\n"
+	"digest there, and RTMRs are 96 hexadecimal digits, report data 128.\n"
 	"\n"
 	"Example: tee-sim init /tmp/sim && tee-sim quote --dir /tmp/sim \\\n"
 	"             --report-data $(printf '%0128d' 0) > quote.bin\n"
@@ -96,9 +96,10 @@ static int parse_options(int argc, char **argv, struct options *options, struct 
 
 static int run_init(int argc, char **argv, struct err *err)
 {
-	if (argc != 2 || argv[1][0] == '-')
-		return err_set(err, E_INVALID, "expected: tee-sim init DIR");
-	return platform_init(argv[1], time_wall_ms(), err);
+	bool is_snp = argc == 3 && str_equal(argv[2], "snp");
+	if ((argc != 2 && !is_snp) || argv[1][0] == '-')
+		return err_set(err, E_INVALID, "expected: tee-sim init DIR [snp]");
+	return (is_snp ? platform_init_snp : platform_init)(argv[1], time_wall_ms(), err);
 }
 
 static int run_serve(int argc, char **argv, struct err *err)

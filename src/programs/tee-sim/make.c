@@ -37,9 +37,6 @@ enum {
 	CERTIFICATION_PCK_CHAIN = 5,
 };
 
-static const uint64_t day_ms = 86400000;
-static const uint64_t year_ms = 31557600000;
-
 const uint8_t platform_tee_svn[PLATFORM_SVN_COUNT] = { 6, 1, 4 };
 const uint8_t platform_sgx_svn[PLATFORM_SVN_COUNT] = { 5, 5, 2, 2, 4, 1, 0, 5 };
 
@@ -66,26 +63,32 @@ static void maker_done(struct maker *m)
 		buf_done(bufs[i]);
 }
 
-static int write_file(
-	const struct maker *m, const char *name, struct view bytes, mode_t mode, struct err *err)
+int platform_write(
+	const char *directory, const char *name, struct view bytes, mode_t mode, struct err *err)
 {
 	char path[PATH_SIZE];
-	TRY(platform_path(m->directory, name, path, sizeof(path), err));
+	TRY(platform_path(directory, name, path, sizeof(path), err));
 	return fd_write_file_atomic(path, bytes, mode, err);
 }
 
-/* The attestation key is the one key that stays: its scalar goes to ak.key. */
-static int make_attestation_key(struct maker *m, struct err *err)
+static int write_file(
+	const struct maker *m, const char *name, struct view bytes, mode_t mode, struct err *err)
+{
+	return platform_write(m->directory, name, bytes, mode, err);
+}
+
+int platform_make_key(const char *directory, const char *name, size_t scalar_size,
+	struct sign_key **ret_key, struct err *err)
 {
 	AUTO(secret_done) struct secret scalar = {};
-	TRY(secret_init(&scalar, SCALAR_SIZE, err));
+	TRY(secret_init(&scalar, scalar_size, err));
 	int status = E_INVALID;
 	while (status == E_INVALID) { /* out of range about once in 2^32 */
 		rand_bytes(scalar.data, scalar.size);
-		status = sign_key_from_scalar(secret_view(&scalar), &m->attestation, err);
+		status = sign_key_from_scalar(secret_view(&scalar), ret_key, err);
 	}
 	TRY(status);
-	return write_file(m, "ak.key", secret_view(&scalar), 0600, err);
+	return platform_write(directory, name, secret_view(&scalar), 0600, err);
 }
 
 static int make_keys(struct maker *m, struct err *err)
@@ -99,7 +102,7 @@ static int make_keys(struct maker *m, struct err *err)
 	hash_bytes(HASH_SHA256, view_of(point, sizeof(point)), digest);
 	hex_encode(view_of(digest, ROOT_ID_SIZE), id);
 	TRY(str_format(m->root_name, sizeof(m->root_name), err, ROOT_NAME " %s", id));
-	return make_attestation_key(m, err);
+	return platform_make_key(m->directory, "ak.key", SCALAR_SIZE, &m->attestation, err);
 }
 
 /* One (OID, value) pair of the PCK extension; oid ends with the arc. */
@@ -171,8 +174,11 @@ static int make_certificate(
 static int make_certificates(struct maker *m, struct err *err)
 {
 	static const uint8_t oid_sgx[] = { 0x2a, 0x86, 0x48, 0x86, 0xf8, 0x4d, 0x01, 0x0d, 0x01 };
+	auto_done(buf) value = {};
 	auto_done(buf) extension = {};
-	TRY(make_pck_extension(view_of(oid_sgx, sizeof(oid_sgx)), &extension, err));
+	struct view oid = view_of(oid_sgx, sizeof(oid_sgx));
+	TRY(make_pck_extension(oid, &value, err));
+	TRY(pki_extension(oid, buf_view(&value), &extension, err));
 	struct pki_certificate root = { .common_name = m->root_name,
 		.issuer_name = m->root_name,
 		.serial = 1,
@@ -192,8 +198,7 @@ static int make_certificates(struct maker *m, struct err *err)
 		.serial = 3,
 		.key = m->pck,
 		.issuer_key = m->ca,
-		.extension_oid = view_of(oid_sgx, sizeof(oid_sgx)),
-		.extension = buf_view(&extension) };
+		.extensions = buf_view(&extension) };
 	struct pki_certificate signer = { .common_name = SIGNER_NAME,
 		.issuer_name = m->root_name,
 		.serial = 4,
@@ -341,7 +346,7 @@ static int make_crls(struct maker *m, struct err *err)
 	return write_file(m, "collateral/pck_crl.der", buf_view(&pck_crl), 0644, err);
 }
 
-static int make_directories(const char *directory, struct err *err)
+int platform_make_directories(const char *directory, struct err *err)
 {
 	char path[PATH_SIZE];
 	struct stat status;
@@ -359,12 +364,12 @@ static int make_directories(const char *directory, struct err *err)
 
 int platform_init(const char *directory, uint64_t now_ms, struct err *err)
 {
-	TRY(make_directories(directory, err));
+	TRY(platform_make_directories(directory, err));
 	AUTO(maker_done)
 	struct maker m = {
 		.directory = directory,
-		.from_ms = (now_ms - day_ms) / 1000 * 1000,
-		.to_ms = (now_ms + PLATFORM_VALIDITY_YEARS * year_ms) / 1000 * 1000,
+		.from_ms = platform_from_ms(now_ms),
+		.to_ms = platform_to_ms(now_ms),
 	};
 	hash_bytes(HASH_SHA256, view_string("cupel simulated quoting enclave signer"), m.qe_signer);
 	TRY(make_keys(&m, err));

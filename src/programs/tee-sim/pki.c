@@ -15,8 +15,16 @@ enum {
 	CONTEXT_KEY_ID = DER_CONTEXT + 0,
 };
 
+/* Contents of AlgorithmIdentifiers (RFC 5758, RFC 4055). */
 static const uint8_t alg_ecdsa_sha256[] = { 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03,
 	0x02 };
+static const uint8_t alg_ecdsa_sha384[] = { 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03,
+	0x03 };
+static const uint8_t alg_rsa_pss_sha384[] = { 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01,
+	0x01, 0x0a, 0x30, 0x34, 0xa0, 0x0f, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65,
+	0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0xa1, 0x1c, 0x30, 0x1a, 0x06, 0x09, 0x2a, 0x86, 0x48,
+	0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65,
+	0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0xa2, 0x03, 0x02, 0x01, 0x30 };
 static const uint8_t oid_common_name[] = { 0x55, 0x04, 0x03 };
 static const uint8_t oid_organization[] = { 0x55, 0x04, 0x0a };
 static const uint8_t oid_subject_key_id[] = { 0x55, 0x1d, 0x0e };
@@ -62,13 +70,26 @@ static int put_extension(
 	return der_put(list, DER_SEQUENCE, buf_view(&extension), err);
 }
 
-/* RFC 7093 method 1: leftmost 160 bits of SHA-256 of the key. */
+static struct view algorithm_of(const struct sign_key *key)
+{
+	enum sign_kind kind = sign_key_kind(key);
+	if (kind == SIGN_RSA_PSS)
+		return BYTES(alg_rsa_pss_sha384);
+	return kind == SIGN_P384 ? BYTES(alg_ecdsa_sha384) : BYTES(alg_ecdsa_sha256);
+}
+
+/* RFC 7093 method 4: from a SHA-256 of the whole SubjectPublicKeyInfo, 160 bits. */
 static int key_id(const struct sign_key *key, uint8_t ret_id[static SHA256_SIZE], struct err *err)
 {
-	uint8_t point[PKI_POINT_SIZE];
-	TRY(pki_point(key, point, err));
-	hash_bytes(HASH_SHA256, BYTES(point), ret_id);
+	auto_done(buf) spki = {};
+	TRY(sign_key_spki(key, &spki, err));
+	hash_bytes(HASH_SHA256, buf_view(&spki), ret_id);
 	return 0;
+}
+
+int pki_extension(struct view oid, struct view value, struct buf *list, struct err *err)
+{
+	return put_extension(list, oid, false, value, err);
 }
 
 static int put_authority(struct buf *list, const struct sign_key *issuer, struct err *err)
@@ -108,13 +129,12 @@ static int put_extensions(struct buf *tbs, const struct pki_certificate *c, stru
 	TRY(put_extension(&list, BYTES(oid_key_usage), true,
 		c->is_ca ? BYTES(usage_ca) : BYTES(usage_leaf), err));
 	TRY(put_constraints(&list, c, err));
-	if (c->extension_oid.size > 0)
-		TRY(put_extension(&list, c->extension_oid, false, c->extension, err));
+	TRY(buf_append(&list, c->extensions, err));
 	TRY(der_put(&sequence, DER_SEQUENCE, buf_view(&list), err));
 	return der_put(tbs, DER_CONTEXT_CONSTRUCTED + 3, buf_view(&sequence), err);
 }
 
-/* SIGNED { body, ecdsa-with-SHA256, signature }. */
+/* SIGNED { body, algorithm, signature }. */
 static int put_signed(
 	struct buf *buf, struct view body, const struct sign_key *key, struct err *err)
 {
@@ -122,7 +142,7 @@ static int put_signed(
 	auto_done(buf) signature = {};
 	TRY(der_put(&whole, DER_SEQUENCE, body, err));
 	TRY(sign_message(key, buf_view(&whole), &signature, err));
-	TRY(der_put(&whole, DER_SEQUENCE, BYTES(alg_ecdsa_sha256), err));
+	TRY(der_put(&whole, DER_SEQUENCE, algorithm_of(key), err));
 	TRY(der_put_bits(&whole, buf_view(&signature), err));
 	return der_put(buf, DER_SEQUENCE, buf_view(&whole), err);
 }
@@ -135,7 +155,7 @@ int pki_certificate(const struct pki_certificate *c, struct buf *buf, struct err
 	TRY(der_put_unsigned(&version, VERSION_3, err));
 	TRY(der_put(&tbs, DER_CONTEXT_CONSTRUCTED + 0, buf_view(&version), err));
 	TRY(der_put_unsigned(&tbs, c->serial, err));
-	TRY(der_put(&tbs, DER_SEQUENCE, BYTES(alg_ecdsa_sha256), err));
+	TRY(der_put(&tbs, DER_SEQUENCE, algorithm_of(c->issuer_key), err));
 	TRY(put_name(&tbs, c->issuer_name, err));
 	TRY(der_put_time(&validity, c->not_before_ms, err));
 	TRY(der_put_time(&validity, c->not_after_ms, err));
@@ -154,7 +174,7 @@ int pki_crl(const char *issuer_name, const struct sign_key *issuer_key, uint64_t
 	auto_done(buf) list = {};
 	auto_done(buf) sequence = {};
 	TRY(der_put_unsigned(&tbs, VERSION_CRL_2, err));
-	TRY(der_put(&tbs, DER_SEQUENCE, BYTES(alg_ecdsa_sha256), err));
+	TRY(der_put(&tbs, DER_SEQUENCE, algorithm_of(issuer_key), err));
 	TRY(put_name(&tbs, issuer_name, err));
 	TRY(der_put_time(&tbs, this_update_ms, err));
 	TRY(der_put_time(&tbs, next_update_ms, err));
@@ -190,10 +210,9 @@ int pki_point(const struct sign_key *key, uint8_t ret_point[static PKI_POINT_SIZ
 	return 0;
 }
 
-static int take_half(struct reader *reader, uint8_t *ret_half, struct err *err)
+static int take_half(struct reader *reader, size_t half, uint8_t *ret_half, struct err *err)
 {
 	struct view magnitude;
-	const size_t half = PKI_RAW_SIGNATURE_SIZE / 2;
 	TRY(der_take_magnitude(reader, &magnitude, err));
 	if (magnitude.size > half)
 		return err_set(err, E_INTERNAL, "half a signature of %zu bytes", magnitude.size);
@@ -202,14 +221,17 @@ static int take_half(struct reader *reader, uint8_t *ret_half, struct err *err)
 	return 0;
 }
 
-int pki_sign_raw(const struct sign_key *key, struct view message,
-	uint8_t ret_signature[static PKI_RAW_SIGNATURE_SIZE], struct err *err)
+int pki_sign_raw(
+	const struct sign_key *key, struct view message, uint8_t *ret_signature, struct err *err)
 {
+	size_t half = (sign_key_kind(key) == SIGN_P384 ? PKI_RAW_SIGNATURE_P384_SIZE
+						       : PKI_RAW_SIGNATURE_SIZE) /
+		      2;
 	auto_done(buf) der = {};
 	struct reader inner;
 	TRY(sign_message(key, message, &der, err));
 	struct reader outer = reader_of(buf_view(&der));
 	TRY(der_enter(&outer, DER_SEQUENCE, &inner, err));
-	TRY(take_half(&inner, ret_signature, err));
-	return take_half(&inner, ret_signature + PKI_RAW_SIGNATURE_SIZE / 2, err);
+	TRY(take_half(&inner, half, ret_signature, err));
+	return take_half(&inner, half, ret_signature + half, err);
 }

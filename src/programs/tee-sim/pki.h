@@ -9,6 +9,7 @@
 
 #define PKI_POINT_SIZE 64
 #define PKI_RAW_SIGNATURE_SIZE 64
+#define PKI_RAW_SIGNATURE_P384_SIZE 96
 
 /* One certificate to be made. Views are borrowed. */
 struct pki_certificate {
@@ -19,11 +20,13 @@ struct pki_certificate {
 	int path_length; /* of a CA; negative: none */
 	uint64_t not_before_ms;
 	uint64_t not_after_ms;
-	const struct sign_key *key;        /* subject, P-256 */
+	const struct sign_key *key;        /* subject */
 	const struct sign_key *issuer_key; /* may be the same */
-	struct view extension_oid;         /* content bytes; empty for no extra extension */
-	struct view extension;             /* its value */
+	struct view extensions;            /* of pki_extension, behind the usual ones */
 };
+
+/* One extension that is not critical, appended to a list; oid is its content bytes. */
+int pki_extension(struct view oid, struct view value, struct buf *list, struct err *err) MUST_CHECK;
 
 /* DER, appended. */
 int pki_certificate(
@@ -40,8 +43,8 @@ int pki_pem(struct view der, struct buf *buf, struct err *err) MUST_CHECK;
 int pki_point(const struct sign_key *key, uint8_t ret_point[static PKI_POINT_SIZE],
 	struct err *err) MUST_CHECK;
 
-/* r || s over message. */
-int pki_sign_raw(const struct sign_key *key, struct view message,
-	uint8_t ret_signature[static PKI_RAW_SIGNATURE_SIZE], struct err *err) MUST_CHECK;
+/* r || s over message: 64 bytes with a P-256 key, 96 with a P-384 key. */
+int pki_sign_raw(const struct sign_key *key, struct view message, uint8_t *ret_signature,
+	struct err *err) MUST_CHECK;
 
 #endif

@@ -5,6 +5,7 @@
 #include "programs/tee-sim/platform.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "kit/base/fd.h"
 #include "kit/base/str.h"
@@ -15,6 +16,7 @@
 
 enum {
 	SCALAR_SIZE = 32,
+	SNP_SCALAR_SIZE = 48,
 	CERTIFICATION_MAX = 6000,
 	PATH_SIZE = 512,
 	QUOTE_VERSION = 4,
@@ -32,25 +34,42 @@ int platform_path(
 	return str_format(ret_path, size, err, "%s/%s", directory, name);
 }
 
-static int load_key(const char *directory, struct sign_key **ret_key, struct err *err)
+static int load_key(const char *directory, const char *name, size_t scalar_size,
+	struct sign_key **ret_key, struct err *err)
 {
 	char path[PATH_SIZE];
-	TRY(platform_path(directory, "ak.key", path, sizeof(path), err));
+	TRY(platform_path(directory, name, path, sizeof(path), err));
 	AUTO(secret_done) struct secret scalar = {};
-	TRY(secret_init(&scalar, SCALAR_SIZE, err));
+	TRY(secret_init(&scalar, scalar_size, err));
 	auto_close fd = -1;
 	TRY(fd_open(path, O_RDONLY | O_CLOEXEC, 0, &fd, err));
 	TRY(fd_read_exact(fd, scalar.data, scalar.size, err));
 	return sign_key_from_scalar(secret_view(&scalar), ret_key, err);
 }
 
+static int open_snp(const char *directory, struct platform *platform, struct err *err)
+{
+	char path[PATH_SIZE];
+	auto_close fd = -1;
+	platform->is_snp = true;
+	TRY(platform_path(directory, "certificates", path, sizeof(path), err));
+	TRY(fd_read_file(path, CERTIFICATION_MAX, &platform->certification, err));
+	TRY(platform_path(directory, "chip_id", path, sizeof(path), err));
+	TRY(fd_open(path, O_RDONLY, 0, &fd, err));
+	TRY(fd_read_exact(fd, platform->chip_id, sizeof(platform->chip_id), err));
+	return load_key(directory, "vcek.key", SNP_SCALAR_SIZE, &platform->key, err);
+}
+
 int platform_open(const char *directory, struct platform *platform, struct err *err)
 {
 	char path[PATH_SIZE];
 	*platform = (struct platform){};
+	TRY(platform_path(directory, "vcek.key", path, sizeof(path), err));
+	if (access(path, F_OK) == 0)
+		return open_snp(directory, platform, err);
 	TRY(platform_path(directory, "certification", path, sizeof(path), err));
 	TRY(fd_read_file(path, CERTIFICATION_MAX, &platform->certification, err));
-	TRY(load_key(directory, &platform->key, err));
+	TRY(load_key(directory, "ak.key", SCALAR_SIZE, &platform->key, err));
 	return pki_point(platform->key, platform->point, err);
 }
 
@@ -117,6 +136,8 @@ int platform_quote(const struct platform *platform, const struct platform_td *td
 		request->extension_count > SIM_WIRE_EXTENSIONS_MAX)
 		return err_set(err, E_INVALID, "a request of version %u with %u digests",
 			request->version, request->extension_count);
+	if (platform->is_snp)
+		return snp_report(platform, td, request, quote, err);
 	TRY(put_header(quote, err));
 	TRY(put_body(td, request, quote, err));
 	TRY(pki_sign_raw(platform->key, buf_view(quote), signature, err));

@@ -13,11 +13,15 @@ struct cert_state {
 	const struct json *subjects, *inputs, *outcome, *run, *evidence, *assurance;
 	struct buf spki;
 	struct buf quote;
+	bool is_snp; /* by format */
 	uint8_t report_data[CERT_REPORT_DATA_SIZE];
 	uint8_t claim_digest[SHA256_SIZE];
 	bool is_hardware_type;   /* by predicateType */
 	bool is_hardware_anchor; /* by the chain of the quote */
 };
+
+/* Collateral of the evidence's platform was given. */
+bool cert_has_collateral(const struct cert_state *state);
 
 /* The checks quote, tcb and measurement; sets is_hardware_anchor and the anchor's label. */
 void cert_check_quote(struct cert_state *state);

@@ -156,12 +156,16 @@ int cert_decode_hex(struct view text, uint8_t *ret_bytes, size_t size, struct er
 /* What may stand in evidence.tee; a new platform is a row. */
 static const struct {
 	const char *mode, *assurance, *format;
+	bool is_snp;
 } platforms[] = {
-	{ "simulated", "none", "tdx-quote" },
-	{ "tdx", "hardware", "tdx-quote" },
+	{ "simulated", "none", "tdx-quote", false },
+	{ "simulated", "none", "snp-report", true },
+	{ "tdx", "hardware", "tdx-quote", false },
+	{ "sev-snp", "hardware", "snp-report", true },
 };
 
-static int check_platform(const struct json *tee, const struct json *event_log, struct err *err)
+static int check_platform(struct cert_state *state, const struct json *tee,
+	const struct json *event_log, struct err *err)
 {
 	uint8_t digest[SHA256_SIZE];
 	struct view mode = json_as_view(json_get(tee, "mode"));
@@ -174,8 +178,10 @@ static int check_platform(const struct json *tee, const struct json *event_log, 
 			view_equal_string(
 				json_as_view(json_get(tee, "assurance")), platforms[i].assurance) &&
 			view_equal_string(
-				json_as_view(json_get(tee, "format")), platforms[i].format))
+				json_as_view(json_get(tee, "format")), platforms[i].format)) {
+			state->is_snp = platforms[i].is_snp;
 			return 0;
+		}
 	return err_set(err, E_INVALID,
 		"evidence.tee: mode, assurance and format are not those of a known platform");
 }
@@ -193,7 +199,7 @@ static int read_tee(struct cert_state *state, const struct json *tee, struct err
 			{ "eventLogDigest", JSON_KIND_ANY, true, &event_log },
 		},
 		6, err));
-	TRY(check_platform(tee, event_log, err));
+	TRY(check_platform(state, tee, event_log, err));
 	return base64_decode(BASE64_STANDARD, json_as_view(quote), &state->quote, err);
 }
 
@@ -355,15 +361,15 @@ static const struct {
 };
 
 /* Why a check cannot be made with what was given; NULL when it can. */
-static const char *lacks(const struct cert_verify_input *in, enum cert_check check)
+static const char *lacks(const struct cert_state *state, enum cert_check check)
 {
-	bool has_collateral = in->collateral && in->collateral->tcb_info.size;
+	const struct cert_verify_input *in = state->in;
 	const char *const reasons[CERT_CHECK_COUNT] = {
 		[CERT_CHECK_ISSUER] = in->issuer_spki.size ? NULL : "no service key was given",
 		[CERT_CHECK_RESULT] = in->has_result ? NULL : "no result was given",
 		[CERT_CHECK_FILES] = in->files ? NULL : "no files were given",
 		[CERT_CHECK_QUOTE] = in->anchor_count ? NULL : "no anchor was given",
-		[CERT_CHECK_TCB] = has_collateral ? NULL : "no collateral was given",
+		[CERT_CHECK_TCB] = cert_has_collateral(state) ? NULL : "no collateral was given",
 		[CERT_CHECK_MEASUREMENT] = in->measurement.size
 						   ? NULL
 						   : "no expected measurement was given",
@@ -379,7 +385,7 @@ static void run_steps(struct cert_state *state)
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		struct err err;
 		enum cert_check check = steps[i].check;
-		if (lacks(state->in, check))
+		if (lacks(state, check))
 			continue;
 		if (steps[i].run)
 			record(state, check, steps[i].run(state, &err), steps[i].good, &err);
@@ -409,7 +415,7 @@ void cert_verify(const struct cert_verify_input *input, struct cert_verification
 	for (size_t i = 0; i < CERT_CHECK_COUNT; i++) {
 		struct err ignored;
 		struct cert_finding *finding = &ret_verification->checks[i];
-		const char *reason = lacks(input, (enum cert_check)i);
+		const char *reason = lacks(&state, (enum cert_check)i);
 		finding->result = CERT_NOT_CHECKED;
 		if (str_format(finding->detail, sizeof(finding->detail), &ignored, "%s",
 			    reason ? reason : "an earlier check failed") < 0)

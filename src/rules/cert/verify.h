@@ -7,6 +7,7 @@
 #define RULES_CERT_VERIFY_H
 
 #include "kit/base/buf.h"
+#include "rules/appraise/snp.h"
 #include "rules/appraise/tdx.h"
 #include "rules/cert/statement.h"
 
@@ -31,14 +32,28 @@ enum cert_check {
 
 enum cert_verdict { CERT_VERDICT_FAILED, CERT_VERDICT_SIMULATED, CERT_VERDICT_HARDWARE };
 
+/* What the makers publish: all of one platform, or nothing of it. */
+struct cert_collateral {
+	struct tdx_collateral tdx;
+	struct snp_collateral snp; /* certificates only stand in for those the evidence lacks */
+};
+
+/*
+ * Of files in this order: tcb_info.json, tcb_chain.pem, qe_identity.json, qe_chain.pem,
+ * root_crl.der, pck_crl.der; crl.der, vek.der, ask.der, ark.der. Borrows them.
+ */
+#define CERT_COLLATERAL_FILES 10
+struct cert_collateral cert_collateral_of(const struct buf files[static CERT_COLLATERAL_FILES]);
+
 struct cert_verify_input {
 	struct view envelope;    /* DSSE JSON */
 	struct view issuer_spki; /* empty: issuer not checked */
 	const struct appraise_anchor *anchors;
-	size_t anchor_count;                     /* 0: quote chain not checked, never hardware */
-	const struct tdx_collateral *collateral; /* NULL: tcb not checked */
+	size_t anchor_count;                      /* 0: quote chain not checked, never hardware */
+	const struct cert_collateral *collateral; /* NULL: tcb not checked */
 	uint64_t as_of_ms;
-	/* Expected MRTDs of 48 bytes, one behind the other, at most 16; empty: not checked. */
+	/* Expected MRTDs or launch digests of 48 bytes, one behind the other, at most 16; empty:
+	 * not checked. */
 	struct view measurement;
 	bool has_result;
 	struct view result;       /* released bytes to compare */

@@ -1,7 +1,7 @@
 /*
- * The seam to rules/appraise: one TDX appraisal, its reasons sorted into the three checks quote,
- * tcb and measurement. Simulated roots are admitted here because the verdict names them; a policy
- * that must refuse them looks at the verdict.
+ * The seam to rules/appraise: one appraisal of a TDX quote or SNP report, its reasons sorted into
+ * the three checks quote, tcb and measurement. Simulated roots are admitted here because the
+ * verdict names them; a policy that must refuse them looks at the verdict.
  */
 #include "kit/base/str.h"
 #include "rules/appraise/tdx.h"
@@ -15,6 +15,7 @@ static const struct {
 	enum cert_check check;
 } code_rows[] = {
 	{ "td.mrtd", CERT_CHECK_MEASUREMENT },
+	{ "snp.measurement", CERT_CHECK_MEASUREMENT },
 	{ "tcb", CERT_CHECK_TCB },
 	{ "qe_identity", CERT_CHECK_TCB },
 	{ "qe.svn", CERT_CHECK_TCB },
@@ -22,6 +23,8 @@ static const struct {
 	{ "root_crl", CERT_CHECK_TCB },
 	{ "pck_chain.revoked", CERT_CHECK_TCB },
 	{ "tdx_module", CERT_CHECK_TCB },
+	{ "crl.", CERT_CHECK_TCB },
+	{ "chain.revoked", CERT_CHECK_TCB },
 };
 
 static enum cert_check check_of(const char *code)
@@ -84,9 +87,24 @@ static void note_anchor(struct cert_state *state, const struct appraise_result *
 	state->is_hardware_anchor = !result->is_simulated;
 }
 
-static bool has_collateral(const struct cert_verify_input *in)
+bool cert_has_collateral(const struct cert_state *state)
 {
-	return in->collateral && in->collateral->tcb_info.size;
+	const struct cert_collateral *collateral = state->in->collateral;
+	return collateral &&
+	       (state->is_snp ? collateral->snp.crl : collateral->tdx.tcb_info).size > 0;
+}
+
+struct cert_collateral cert_collateral_of(const struct buf files[static CERT_COLLATERAL_FILES])
+{
+	return (struct cert_collateral){
+		.tdx = { buf_view(&files[0]), buf_view(&files[1]), buf_view(&files[2]),
+			buf_view(&files[3]), buf_view(&files[4]), buf_view(&files[5]) },
+		.snp = { .crl = buf_view(&files[6]),
+			.vek = buf_view(&files[7]),
+			.intermediate = buf_view(&files[8]),
+			.roots = { buf_view(&files[9]) },
+			.root_count = files[9].size > 0 },
+	};
 }
 
 /* TCB and measurement are only looked at in a quote that holds. */
@@ -102,13 +120,15 @@ static void judge(struct cert_state *state, const struct appraise_result *result
 		return;
 	}
 	if (state->in->measurement.size)
-		set_by_reason(state, result, CERT_CHECK_MEASUREMENT, "MRTD is the expected one");
+		set_by_reason(state, result, CERT_CHECK_MEASUREMENT,
+			state->is_snp ? "the launch digest is the expected one"
+				      : "MRTD is the expected one");
 	if (result->unchecked_count) {
-		if (has_collateral(state->in))
+		if (cert_has_collateral(state))
 			set(state, CERT_CHECK_TCB, CERT_NOT_CHECKED, result->unchecked[0]);
 		return;
 	}
-	if (has_collateral(state->in))
+	if (cert_has_collateral(state))
 		set_by_reason(state, result, CERT_CHECK_TCB, tcb_status_name(result->status));
 }
 
@@ -122,12 +142,57 @@ static void expect_measurements(struct view all, struct appraise_list *list)
 	}
 }
 
+static void run_tdx(struct cert_state *state, const struct appraise_policy *policy,
+	struct appraise_result *ret_result)
+{
+	static const struct tdx_collateral none;
+	const struct appraise_tdx_input input = {
+		.quote = buf_view(&state->quote),
+		.collateral = state->in->collateral ? state->in->collateral->tdx : none,
+		.anchors = state->in->anchors,
+		.anchor_count = state->in->anchor_count,
+		.policy = policy,
+		.as_of_ms = state->in->as_of_ms,
+	};
+	appraise_tdx(&input, ret_result);
+}
+
+/* The report, then its certificate table, in which what is there goes before the collateral. */
+static void run_snp(struct cert_state *state, const struct appraise_policy *policy,
+	struct appraise_result *ret_result)
+{
+	struct view all = buf_view(&state->quote);
+	struct reader reader = reader_of(all);
+	struct appraise_snp_input input = {
+		.report = all.size > SNP_REPORT_SIZE ? reader_take(&reader, SNP_REPORT_SIZE) : all,
+		.anchors = state->in->anchors,
+		.anchor_count = state->in->anchor_count,
+		.policy = policy,
+		.as_of_ms = state->in->as_of_ms,
+	};
+	static const struct cert_collateral none;
+	const struct snp_collateral *given = state->in->collateral ? &state->in->collateral->snp
+								   : &none.snp;
+	struct snp_collateral *use = &input.collateral;
+	bool is_sound = reader.rest.size == 0 || all.size <= SNP_REPORT_SIZE ||
+			snp_certificates_parse(reader.rest, use);
+	if (!is_sound)
+		*use = (struct snp_collateral){}; /* the chain is missing then */
+	if (is_sound && use->vek.size == 0)
+		use->vek = given->vek;
+	if (is_sound && use->intermediate.size == 0)
+		use->intermediate = given->intermediate;
+	for (size_t i = 0; i < given->root_count && use->root_count < SNP_ROOTS_MAX; i++)
+		use->roots[use->root_count++] = given->roots[i];
+	use->crl = given->crl;
+	appraise_snp(&input, ret_result);
+}
+
 void cert_check_quote(struct cert_state *state)
 {
-	static const struct tdx_collateral no_collateral;
 	struct appraise_result result = {};
 	struct appraise_policy policy = {
-		.is_collateral_optional = !has_collateral(state->in),
+		.is_collateral_optional = !cert_has_collateral(state),
 		.report_data = view_of(state->report_data, QUOTE_REPORT_DATA_SIZE),
 	};
 	for (size_t i = 0; i < state->in->anchor_count; i++)
@@ -135,15 +200,8 @@ void cert_check_quote(struct cert_state *state)
 			policy.simulated_roots.count < APPRAISE_LIST_MAX)
 			policy.simulated_roots.items[policy.simulated_roots.count++] = view_of(
 				state->in->anchors[i].sha256, APPRAISE_DIGEST_SIZE);
-	expect_measurements(state->in->measurement, &policy.tdx.mrtd);
-	struct appraise_tdx_input input = {
-		.quote = buf_view(&state->quote),
-		.collateral = state->in->collateral ? *state->in->collateral : no_collateral,
-		.anchors = state->in->anchors,
-		.anchor_count = state->in->anchor_count,
-		.policy = &policy,
-		.as_of_ms = state->in->as_of_ms,
-	};
-	appraise_tdx(&input, &result);
+	expect_measurements(
+		state->in->measurement, state->is_snp ? &policy.snp.measurement : &policy.tdx.mrtd);
+	(state->is_snp ? run_snp : run_tdx)(state, &policy, &result);
 	judge(state, &result);
 }
