@@ -1,6 +1,8 @@
 /* See evidence.h: the table of providers and what holds for all of them. */
 #include "engines/evidence/evidence.h"
 
+#include <sys/ioctl.h>
+
 #include "engines/evidence/internal.h"
 #include "kit/base/str.h"
 
@@ -12,6 +14,8 @@ static const struct provider {
 } providers[EVIDENCE_KIND_COUNT] = {
 	[EVIDENCE_SIMULATED] = { "simulated", evidence_simulated, true },
 	[EVIDENCE_DSTACK] = { "dstack", evidence_dstack, false },
+	[EVIDENCE_SEV_GUEST] = { "sev-guest", evidence_sev_guest, false },
+	[EVIDENCE_TDX_GUEST] = { "tdx-guest", evidence_tdx_guest, false },
 	[EVIDENCE_VTPM] = { "vtpm", evidence_vtpm, false },
 	[EVIDENCE_CONFIGFS] = { "configfs-tsm", evidence_configfs, false },
 };
@@ -29,7 +33,17 @@ int evidence_kind_parse(const char *name, enum evidence_kind *ret_kind, struct e
 			return 0;
 		}
 	return err_set(err, E_INVALID,
-		"platform: expected simulated, configfs-tsm, dstack or vtpm, got another name");
+		"platform: expected simulated, configfs-tsm, dstack, sev-guest, tdx-guest or vtpm, "
+		"got "
+		"another name");
+}
+
+int evidence_control(
+	const struct evidence_source *source, int fd, unsigned long number, void *argument)
+{
+	if (source->device)
+		return source->device->control(source->device->context, number, argument);
+	return ioctl(fd, number, argument);
 }
 
 enum {

@@ -21,6 +21,8 @@ enum evidence_kind {
 	EVIDENCE_SIMULATED, /* tee-sim: path of its socket, or a connected socket */
 	EVIDENCE_CONFIGFS,  /* Linux configfs-tsm: its tree, or an entry in it (TDX, SEV-SNP) */
 	EVIDENCE_DSTACK,    /* dstack's guest agent: its socket */
+	EVIDENCE_SEV_GUEST, /* /dev/sev-guest: another device; report and certificate table */
+	EVIDENCE_TDX_GUEST, /* /dev/tdx_guest and the quote generation service at path */
 	EVIDENCE_VTPM,      /* TPM 2.0 through tpm2-tss: a TCTI; evidence is a bundle */
 	EVIDENCE_KIND_COUNT,
 };
@@ -31,10 +33,17 @@ const char *evidence_kind_name(enum evidence_kind kind);
 /* And back; E_INVALID with the known names. */
 int evidence_kind_parse(const char *name, enum evidence_kind *ret_kind, struct err *err) MUST_CHECK;
 
+/* Stands in for ioctl(2) on a device in tests: 0, or -1 with errno. */
+struct evidence_device {
+	int (*control)(void *context, unsigned long number, void *argument);
+	void *context;
+};
+
 struct evidence_source {
 	enum evidence_kind kind;
 	const char *path; /* of socket, device or tree; NULL for the usual place or for socket */
 	int socket;       /* simulated: an already connected socket when path is NULL */
+	const struct evidence_device *device; /* NULL: the kernel's */
 };
 
 struct evidence_request {

@@ -30,7 +30,9 @@ static const struct row {
 		"database, keys, tokens, images" },
 	{ "image", TEXT, offsetof(struct config, image), "base", 0, 0, "sandbox image" },
 	{ "platform", TEXT, offsetof(struct config, platform), "simulated", 0, 0,
-		"where evidence comes from: simulated, simulated-snp, configfs-tsm or dstack" },
+		"where evidence comes from: simulated, simulated-snp, configfs-tsm, dstack, "
+		"sev-guest or "
+		"tdx-guest" },
 	{ "evidence-path", TEXT, offsetof(struct config, evidence_path), "", 0, 0,
 		"socket or tree of the platform; empty is its usual place" },
 	{ "collateral-dir", TEXT, offsetof(struct config, collateral_dir), "", 0, 0,

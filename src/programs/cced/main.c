@@ -57,13 +57,15 @@ bool cced_is_simulated(const struct cced *cced)
 
 static int check_platform(const struct cced *cced, struct err *err)
 {
-	static const char *const names[] = { "simulated", "simulated-snp", "configfs-tsm",
-		"dstack" };
+	static const char *const names[] = { "simulated", "simulated-snp", "configfs-tsm", "dstack",
+		"sev-guest", "tdx-guest" };
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (str_equal(cced->config.platform, names[i]))
 			return 0;
 	return err_set(err, E_INVALID,
-		"setting platform: expected simulated, simulated-snp, configfs-tsm or dstack");
+		"setting platform: expected simulated, simulated-snp, configfs-tsm, dstack, "
+		"sev-guest "
+		"or tdx-guest");
 }
 
 static int start_platform(struct cced *cced, struct err *err)

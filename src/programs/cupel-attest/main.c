@@ -29,7 +29,7 @@ static const char usage[] =
 	"       cupel attest collateral export DIR FILE | import FILE DIR\n"
 	"\n"
 	"Sources of quotes: simulated:SOCKET, configfs-tsm[:DIR], dstack[:SOCKET],\n"
-	"vtpm[:TCTI].\n"
+	"sev-guest[:DEVICE], tdx-guest[:vsock:CID:PORT|:SOCKET], vtpm[:TCTI].\n"
 	"A DIR of evidence or collateral holds files by name: quote.bin, tcb_info.json, ...\n"
 	"\n"
 	"Example: cupel attest verify quote.bin --collateral pcs/ --policy strict.json \\\n"
