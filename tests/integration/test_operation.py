@@ -13,7 +13,7 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from service import CCED, Service, our_processes, program, script  # noqa: E402
+from service import CCED, Service, children_of, our_processes, program, script  # noqa: E402
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces and mounts")
 
@@ -243,3 +243,40 @@ def test_hardware_platform_by_configfs(tmp_path):
 def test_unknown_platform_is_refused(tmp_path):
     done = run_cced("--port", "0", "--state-dir", str(tmp_path), "--platform", "magic")
     assert done.returncode == 1 and "platform" in done.stderr
+
+
+# Numbers of linux/capability.h: what each process may keep. SECURITY.md says what for.
+SANDBOX_RIGHTS = {0, 1, 3, 5, 6, 7, 18, 19, 21, 23, 27}
+IPC_LOCK, NET_BIND_SERVICE = 14, 10
+RIGHTS = {"cced": SANDBOX_RIGHTS | {IPC_LOCK}, "tee-agent": SANDBOX_RIGHTS | {IPC_LOCK},
+          "cupel-sandbox": SANDBOX_RIGHTS | {IPC_LOCK}, "cced-keys": set(), "tee-sim": set()}
+
+
+def status_of(pid):
+    lines = pathlib.Path("/proc", str(pid), "status").read_text().splitlines()
+    return {key: value.strip() for key, value in (line.split(":", 1) for line in lines)}
+
+
+def rights_in(status, name):
+    return {i for i in range(64) if int(status[name], 16) >> i & 1}
+
+
+def test_rights_are_really_given_up():
+    """Every process of a service that has worked: capabilities, filter, no way back to either."""
+    service = Service()
+    try:
+        assert service.execute(script("print(1)"))[0] == 200
+        seen = set()
+        for pid in [service.process.pid, *children_of(service.process.pid)]:
+            name, status = our_processes().get(pid), status_of(pid)
+            if name not in RIGHTS or status["State"].startswith("Z"):
+                continue
+            seen.add(name)
+            assert rights_in(status, "CapPrm") <= RIGHTS[name], (name, status["CapPrm"])
+            assert rights_in(status, "CapEff") <= RIGHTS[name]
+            assert rights_in(status, "CapAmb") == set() and rights_in(status, "CapInh") == set()
+            assert rights_in(status, "CapBnd") <= RIGHTS["cced"] | {NET_BIND_SERVICE}
+            assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", name
+        assert seen >= {"cced", "tee-agent", "cced-keys", "tee-sim"}
+    finally:
+        service.close()

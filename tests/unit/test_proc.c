@@ -1,9 +1,15 @@
 /* kit/proc: spawning with an exact descriptor table, messages, lockdown. */
 #include "unit.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kit/base/fd.h"
@@ -124,6 +130,72 @@ START_TEST(filter_ends_the_process)
 }
 END_TEST
 
+/* A line of /proc/self/status as a shell of ours sees it, hexadecimal. */
+static unsigned long shell_status(const char *name)
+{
+	char script[128];
+	char text[64] = "";
+	int pair[2];
+	ck_assert_int_eq(pipe(pair), 0);
+	snprintf(script, sizeof(script), "grep '^%s:' /proc/self/status >&3", name);
+	ck_assert_int_eq(run_shell(script, (int[]){ pair[1] }, 1, -1), 0);
+	ck_assert_int_gt(read(pair[0], text, sizeof(text) - 1), 0);
+	return strtoul(text + strlen(name) + 1, NULL, 16);
+}
+
+START_TEST(rights_do_not_come_back)
+{
+	static const int kept[] = { CAP_KILL, CAP_SYS_PTRACE };
+	const unsigned long expected = 1ul << CAP_KILL | 1ul << CAP_SYS_PTRACE;
+	struct err err;
+	if (geteuid() != 0)
+		return;
+	ck_assert_ok(proc_harden(false, &err), err);
+	ck_assert_ok(proc_keep_rights(kept, ARRAY_SIZE(kept), &err), err);
+	ck_assert_uint_eq(shell_status("CapEff"), expected);
+	ck_assert_uint_eq(shell_status("CapPrm"), expected);
+	ck_assert_uint_eq(shell_status("CapBnd"), expected);
+	ck_assert_uint_eq(shell_status("NoNewPrivs"), 1);
+	ck_assert_int_ne(setuid(1), 0);
+	ck_assert_ok(proc_keep_rights(NULL, 0, &err), err);
+	ck_assert_uint_eq(shell_status("CapEff"), 0);
+	ck_assert_uint_eq(shell_status("CapPrm"), 0);
+}
+END_TEST
+
+START_TEST(nobody_owns_nothing)
+{
+	struct err err;
+	if (geteuid() != 0)
+		return;
+	ck_assert_ok(proc_become_nobody(&err), err);
+	ck_assert_uint_eq(getuid(), PROC_NOBODY_ID);
+	ck_assert_uint_eq(getgid(), PROC_NOBODY_ID);
+	ck_assert_int_eq(getgroups(0, NULL), 0);
+	ck_assert_int_ne(setuid(0), 0);
+	ck_assert_int_lt(open("/etc/shadow", O_RDONLY | O_CLOEXEC), 0);
+	ck_assert_ok(proc_become_nobody(&err), err); /* again: nothing */
+}
+END_TEST
+
+START_TEST(refused_calls)
+{
+	static const char *const some[] = { "getppid" };
+	static const char *const unknown[] = { "no_such_call" };
+	struct err err;
+	ck_assert_fails(proc_refuse(unknown, 1, &err), E_INTERNAL, err);
+	ck_assert_ok(proc_refuse_kernel(&err), err);
+	ck_assert_int_eq(syscall(SYS_bpf, 0, NULL, 0), -1);
+	ck_assert_int_eq(errno, EPERM);
+	ck_assert_int_eq(syscall(SYS_io_uring_setup, 1, NULL), -1);
+	ck_assert_int_eq(errno, EPERM);
+	ck_assert_int_gt(getppid(), 0);
+	ck_assert_ok(proc_refuse(some, 1, &err), err);
+	ck_assert_int_eq(getppid(), -1);
+	ck_assert_int_eq(run_shell("exit 7", NULL, 0, -1), 7);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("proc");
@@ -134,6 +206,9 @@ int main(void)
 	tcase_add_test(tcase, spawn_refuses);
 	tcase_add_test(tcase, messages_keep_borders);
 	tcase_add_test(tcase, hardened_process_is_not_dumpable);
+	tcase_add_test(tcase, rights_do_not_come_back);
+	tcase_add_test(tcase, nobody_owns_nothing);
+	tcase_add_test(tcase, refused_calls);
 	tcase_add_test_raise_signal(tcase, filter_ends_the_process, SIGSYS);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

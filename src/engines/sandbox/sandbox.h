@@ -256,6 +256,16 @@ struct sandbox_event {
 	struct sandbox_result result;         /* DONE */
 };
 
+/*
+ * The capabilities a caller's process must leave to its supervisors, for their building alone:
+ * namespaces and mounts; leaving a mount namespace; tracing; ending the payload; the payload's ids;
+ * directories and devices of the sandbox and reading what a payload left whatever its mode;
+ * priority. Numbers of linux/capability.h.
+ */
+#define SANDBOX_RIGHTS                                                                   \
+	CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_SYS_PTRACE, CAP_KILL, CAP_SETUID, CAP_SETGID, \
+		CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_MKNOD, CAP_SYS_NICE
+
 struct sandbox_config {
 	const char *supervisor_path; /* cupel-sandbox; its directory must be root's */
 };

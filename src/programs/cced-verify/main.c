@@ -99,6 +99,7 @@ static int lock_down(const struct options *options, struct err *err)
 	if (setrlimit(RLIMIT_DATA, &memory) < 0 || setrlimit(RLIMIT_CPU, &seconds) < 0)
 		return err_sys(err, E_UNAVAILABLE, "setting limits");
 	TRY(proc_harden(true, err));
+	TRY(proc_keep_rights(NULL, 0, err));
 	warm_up();
 	return proc_filter(calls, ARRAY_SIZE(calls), options->is_report_only, err);
 }

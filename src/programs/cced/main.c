@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -236,6 +237,13 @@ static void announce(struct cced *cced)
 		log_event(&cced->log, LOG_WARNING, "url_file", "error", ignored.message, NULL);
 }
 
+/* What cced, its agents and its sandboxes need of root; and secrets of any size locked. */
+static int keep_rights(bool is_starting, struct err *err)
+{
+	const int kept[] = { SANDBOX_RIGHTS, CAP_IPC_LOCK, CAP_NET_BIND_SERVICE };
+	return proc_keep_rights(kept, ARRAY_SIZE(kept) - !is_starting, err);
+}
+
 static int start(struct cced *cced, struct err *err)
 {
 	uint32_t swept = 0;
@@ -244,6 +252,8 @@ static int start(struct cced *cced, struct err *err)
 	if (cced->config.concurrency == 0)
 		cced->config.concurrency = (uint64_t)get_nprocs();
 	TRY(proc_harden(false, err));
+	TRY(keep_rights(true, err));
+	TRY(proc_refuse_kernel(err));
 	TRY(local_enter(&cced->local, cced->config.state_dir, err));
 	TRY(lock_state(cced->config.state_dir, err));
 	TRY(auth_load(cced->config.state_dir, cced->config.tokens_path, &cced->auth, err));
@@ -256,6 +266,7 @@ static int start(struct cced *cced, struct err *err)
 	TRY(sandbox_sweep(&swept, err));
 	TRY(start_tls(cced, err));
 	TRY(api_start(cced, err));
+	TRY(keep_rights(false, err)); /* it listens now */
 	TRY(slots_start(cced, err));
 	agents_start(cced);
 	start_timers(cced);

@@ -4,6 +4,7 @@
  * verifier would, before anybody reads "simulated" or "failed".
  */
 #include <errno.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engines/sandbox/sandbox.h"
 #include "kit/base/fd.h"
 #include "kit/base/str.h"
 #include "kit/base/time.h"
@@ -218,7 +220,10 @@ static int catch_signals(struct run *run, struct err *err)
 
 static int do_all(struct cupel *cupel, struct run *run, struct err *err)
 {
+	const int kept[] = { SANDBOX_RIGHTS, CAP_IPC_LOCK };
 	TRY(proc_harden(false, err));
+	TRY(proc_keep_rights(kept, ARRAY_SIZE(kept), err));
+	TRY(proc_refuse_kernel(err));
 	TRY(fd_memfd("log", &run->log_fd, err));
 	TRY(catch_signals(run, err));
 	TRY(start_platform(cupel, run, err));

@@ -138,6 +138,9 @@ static bool set_options(struct fetch *fetch, uint64_t left_ms)
 	CURL *curl = fetch->curl;
 	const struct fetch_limits *limits = fetch->limits;
 	long connect_ms = (long)MIN(limits->connect_timeout_ms, left_ms);
+	struct curl_blob ca = { .data = (void *)(uintptr_t)limits->ca.data,
+		.len = limits->ca.size,
+		.flags = CURL_BLOB_NOCOPY };
 	curl_easy_reset(curl);
 	return curl_easy_setopt(curl, CURLOPT_URL, fetch->url) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
@@ -155,8 +158,7 @@ static bool set_options(struct fetch *fetch, uint64_t left_ms)
 	       curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, fetch) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_WRITEDATA, fetch) == CURLE_OK &&
-	       (!limits->ca_file ||
-		       curl_easy_setopt(curl, CURLOPT_CAINFO, limits->ca_file) == CURLE_OK);
+	       (!limits->ca.size || curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &ca) == CURLE_OK);
 }
 
 static int explain(const struct fetch *fetch, CURLcode code, struct err *err)

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "kit/base/buf.h"
 #include "kit/base/err.h"
 #include "programs/tee-fetch/address.h"
 
@@ -15,7 +16,7 @@ struct fetch_limits {
 	uint64_t timeout_ms; /* for everything, redirects included */
 	uint64_t connect_timeout_ms;
 	struct address_policy policy;
-	const char *ca_file; /* PEM; NULL: the system's */
+	struct view ca; /* PEM; empty: the system's */
 };
 
 /*

@@ -22,6 +22,7 @@
 
 #define MEMORY_MAX (512UL << 20) /* address space; libcurl, OpenSSL and a resolver thread */
 #define FILES_MAX 64
+#define CA_BYTES_MAX (1UL << 20)
 #define TIMEOUT_MS_MAX 3600000
 #define BYTES_MAX (1ULL << 40)
 #define CPU_S_PER_GIB 30 /* generous for TLS; plus the base below */
@@ -35,7 +36,8 @@ static int parse_number(
 	return str_parse_u64(arg + strlen(name), 1, max, value, err);
 }
 
-static int parse_argument(const char *arg, struct fetch_limits *limits, struct err *err)
+static int parse_argument(
+	const char *arg, struct fetch_limits *limits, const char **ret_ca_file, struct err *err)
 {
 	struct {
 		const char *name;
@@ -51,7 +53,7 @@ static int parse_argument(const char *arg, struct fetch_limits *limits, struct e
 			return status;
 	}
 	if (str_starts(arg, "ca_file="))
-		limits->ca_file = arg + strlen("ca_file=");
+		*ret_ca_file = arg + strlen("ca_file=");
 	else if (str_equal(arg, "--allow-loopback"))
 		limits->policy.allow_loopback = true;
 	else if (str_equal(arg, "--allow-private"))
@@ -61,10 +63,11 @@ static int parse_argument(const char *arg, struct fetch_limits *limits, struct e
 	return 0;
 }
 
-static int parse_arguments(char *const *argv, struct fetch_limits *limits, struct err *err)
+static int parse_arguments(
+	char *const *argv, struct fetch_limits *limits, const char **ret_ca_file, struct err *err)
 {
 	for (char *const *arg = argv + 1; *arg; arg++)
-		TRY(parse_argument(*arg, limits, err));
+		TRY(parse_argument(*arg, limits, ret_ca_file, err));
 	if (!limits->bytes_max || !limits->timeout_ms || !limits->connect_timeout_ms)
 		return err_set(err, E_INVALID,
 			"max_bytes=, timeout_ms= and connect_timeout_ms= are all needed");
@@ -79,7 +82,14 @@ static int limit_self(const struct fetch_limits *limits, struct err *err)
 		rlim_t value;
 	} table[] = { { RLIMIT_AS, MEMORY_MAX }, { RLIMIT_NOFILE, FILES_MAX },
 		{ RLIMIT_CPU, cpu_s } };
+	/* Files are not its business, nor are other programs. */
+	static const char *const refused[] = { "execve", "execveat", "fork", "vfork", "ptrace",
+		"process_vm_readv", "process_vm_writev", "unshare", "setns", "mount", "chroot",
+		"pivot_root" };
+	TRY(proc_become_nobody(err));
 	TRY(proc_harden(true, err));
+	TRY(proc_keep_rights(NULL, 0, err));
+	TRY(proc_refuse(refused, ARRAY_SIZE(refused), err));
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
 		struct rlimit limit = { table[i].value, table[i].value };
 		if (setrlimit(table[i].resource, &limit) < 0)
@@ -107,7 +117,12 @@ static int run(char *const *argv, struct err *err)
 {
 	struct fetch_limits limits = {};
 	auto_done(buf) url = {};
-	TRY(parse_arguments(argv, &limits, err));
+	auto_done(buf) ca = {};
+	const char *ca_file = NULL;
+	TRY(parse_arguments(argv, &limits, &ca_file, err));
+	if (ca_file) /* now, while we may read it */
+		TRY(fd_read_file(ca_file, CA_BYTES_MAX, &ca, err));
+	limits.ca = buf_view(&ca);
 	TRY(limit_self(&limits, err));
 	TRY(read_url(&url, err));
 	return fetch_url(buf_string(&url), &limits, STDOUT_FILENO, err);

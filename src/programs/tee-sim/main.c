@@ -110,6 +110,7 @@ static int run_serve(int argc, char **argv, struct err *err)
 	if (!options.directory || !options.socket)
 		return err_set(err, E_INVALID, "serve needs --dir and --socket");
 	TRY(proc_harden(options.dies_with_parent, err));
+	TRY(proc_keep_rights(NULL, 0, err));
 	auto_done(platform) platform = {};
 	TRY(platform_open(options.directory, &platform, err));
 	return serve(&platform, &options.td, options.socket, &log, err);
