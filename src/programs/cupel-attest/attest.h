@@ -34,6 +34,21 @@ int load_directory(struct loaded *loaded, const char *path, struct err *err) MUS
  */
 int load_evidence(struct loaded *loaded, const char *path, struct err *err) MUST_CHECK;
 
+/* When everything in it is valid: the latest beginning, the earliest end. */
+struct cache_span {
+	uint64_t from_ms, to_ms;
+};
+
+/* E_NOT_FOUND for a bundle without dated collateral, E_INVALID for what does not parse. */
+int cache_span(
+	const struct bundle *bundle, struct cache_span *ret_span, struct err *err) MUST_CHECK;
+
+/*
+ * Make a directory hold these items, at once as a whole; other files in it stay. E_UNAVAILABLE
+ * leaves what was there.
+ */
+int cache_install(const struct bundle *bundle, const char *directory, struct err *err) MUST_CHECK;
+
 /* Verbs: argv[0] is the verb; the result is the exit status, or negative with err. */
 int attest_quote(int argc, char **argv, struct err *err) MUST_CHECK;
 int attest_verify(int argc, char **argv, struct err *err) MUST_CHECK;

@@ -1,39 +1,41 @@
 /*
- * cupel attest collateral fetch: what a quote needs from a service shaped like Intel's PCS (or a
- * PCCS), what an SNP report needs from one shaped like AMD's KDS. Everything is fetched before
- * anything is written. Nothing is believed here: the appraisal checks every signature, so a lying
- * service can only be a missing one.
+ * cupel attest collateral fetch, refresh: what a quote needs from a service shaped like Intel's PCS
+ * (or a PCCS), what an SNP report needs from one shaped like AMD's KDS. Everything is fetched
+ * before anything is written. Nothing is believed here: the appraisal checks every signature, so a
+ * lying service can only be a missing one.
  *
  * https only; http to this machine alone, for a PCCS beside us and for tests. No redirects.
  */
 #include <curl/curl.h>
-#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 #include "kit/base/fd.h"
 #include "kit/base/mem.h"
 #include "kit/base/str.h"
+#include "kit/base/time.h"
 #include "kit/codec/hex.h"
 #include "programs/cupel-attest/attest.h"
 #include "rules/appraise/snp_report.h"
+#include "rules/appraise/snp_vek.h"
 #include "rules/appraise/tdx_internal.h"
 
 enum {
 	BODY_MAX = 4 << 20,
 	CHAIN_MAX = 64 << 10,
 	URL_SIZE = 512,
-	PATH_SIZE = 1024,
 	TIMEOUT_S = 20,
 	STATUS_OK = 200,
 	FMSPC_SIZE = 6,
 	CHIP_SIZE = 64,
 	CHIP_SIZE_TURIN = 8,
 	FMC_SIZE = 16,
+	HOUR_MS = 3600000,
+	MARGIN_HOURS = 7 * 24, /* Intel's documents last 30 days */
+	MARGIN_HOURS_MAX = 10000,
 };
 
 /* One request and where its parts go. */
@@ -65,6 +67,8 @@ struct fetch {
 	const struct resource *resource;
 	struct buf body, chain;
 	struct buf items[BUNDLE_ITEM_COUNT];
+	const char *ca_file; /* roots for https; NULL: the system's */
+	uint64_t now_ms, margin_ms;
 };
 
 static void fetch_done(struct fetch *f)
@@ -173,6 +177,8 @@ static int perform(struct fetch *f, const char *url, struct err *err)
 	(void)curl_easy_setopt(f->curl, CURLOPT_FOLLOWLOCATION, 0L);
 	(void)curl_easy_setopt(f->curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
 	(void)curl_easy_setopt(f->curl, CURLOPT_NOSIGNAL, 1L);
+	if (f->ca_file)
+		(void)curl_easy_setopt(f->curl, CURLOPT_CAINFO, f->ca_file);
 	(void)curl_easy_setopt(f->curl, CURLOPT_ERRORBUFFER, message);
 	(void)curl_easy_setopt(f->curl, CURLOPT_WRITEFUNCTION, on_body);
 	(void)curl_easy_setopt(f->curl, CURLOPT_WRITEDATA, f);
@@ -185,6 +191,8 @@ static int perform(struct fetch *f, const char *url, struct err *err)
 	(void)curl_easy_getinfo(f->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (status != STATUS_OK)
 		return err_set(err, E_UNAVAILABLE, "%.200s: status %ld, expected 200", url, status);
+	if (f->body.size == 0)
+		return err_set(err, E_INTEGRITY, "%.200s: an empty answer", url);
 	return 0;
 }
 
@@ -261,30 +269,68 @@ static int keep_chain(struct fetch *f, struct err *err)
 	return buf_append(&f->items[BUNDLE_ARK_0], certificates[1], err);
 }
 
-static int get_amd(struct fetch *f, struct view report_bytes, struct err *err)
+/*
+ * The product a report does not name (version 2), its VEK may. A VLEK is given to the host only;
+ * there is none to be fetched, so it must come with the report.
+ */
+static int find_product(const struct bundle *evidence, const struct snp_report *report,
+	enum snp_product *ret_product, struct err *err)
+{
+	struct snp_collateral given = { .vek = evidence->items[BUNDLE_VEK] };
+	struct view table = evidence->items[BUNDLE_CERTIFICATES];
+	bool is_vlek = report->signing_key == SNP_SIGNED_BY_VLEK;
+	struct x509 certificate;
+	struct snp_vek vek;
+	if (table.size > 0)
+		given.vek = (struct view){};
+	if (table.size > 0 && !snp_certificates_parse(table, &given))
+		return err_set(err, E_INVALID, "malformed certificate table");
+	*ret_product = report->product;
+	if (given.vek.size == 0 && is_vlek)
+		return err_set(err, E_UNSUPPORTED,
+			"the report is signed by a VLEK, which only its host has; give the report "
+			"with its certificate table");
+	if (*ret_product == SNP_PRODUCT_NONE && given.vek.size > 0 &&
+		x509_parse(given.vek, &certificate, err) == 0 &&
+		snp_vek_parse(&certificate, is_vlek, &vek))
+		*ret_product = vek.product;
+	if (*ret_product == SNP_PRODUCT_NONE)
+		return err_set(err, E_UNSUPPORTED,
+			"a version 2 report does not name its product; give it with its VCEK");
+	return 0;
+}
+
+static int get_vcek(struct fetch *f, const struct snp_report *report, enum snp_product product,
+	const char *name, struct err *err)
+{
+	char chip[HEX_SIZE(CHIP_SIZE)], fmc[FMC_SIZE] = "";
+	bool is_turin = product == SNP_PRODUCT_TURIN;
+	struct snp_tcb tcb = snp_tcb_of(report->reported_tcb, product);
+	hex_encode(view_of(report->chip_id.data, is_turin ? CHIP_SIZE_TURIN : CHIP_SIZE), chip);
+	if (is_turin)
+		TRY(str_format(fmc, sizeof(fmc), err, "fmcSPL=%u&", tcb.fmc));
+	TRY(get_from(f, err, "/vcek/v1/%s/%s?%sblSPL=%u&teeSPL=%u&snpSPL=%u&ucodeSPL=%u", name,
+		chip, fmc, tcb.boot_loader, tcb.tee, tcb.snp, tcb.microcode));
+	return buf_append(&f->items[BUNDLE_VEK], buf_view(&f->body), err);
+}
+
+static int get_amd(struct fetch *f, const struct bundle *evidence, struct err *err)
 {
 	static const char *const products[SNP_PRODUCT_COUNT] = { NULL, "Milan", "Genoa", "Turin" };
 	struct snp_report report;
+	enum snp_product product;
 	size_t offset;
-	char chip[HEX_SIZE(CHIP_SIZE)], fmc[FMC_SIZE] = "";
-	const char *code = snp_report_parse(report_bytes, &report, &offset);
+	const char *code = snp_report_parse(evidence->items[BUNDLE_REPORT], &report, &offset);
 	if (code)
 		return err_set(err, E_INVALID, "%s at byte %zu", code, offset);
-	const char *product = products[report.product];
-	if (!product)
-		return err_set(err, E_UNSUPPORTED,
-			"a version 2 report does not name its product; fetch its VCEK by hand");
-	bool is_turin = report.product == SNP_PRODUCT_TURIN;
-	struct snp_tcb tcb = snp_tcb_of(report.reported_tcb, report.product);
-	hex_encode(view_of(report.chip_id.data, is_turin ? CHIP_SIZE_TURIN : CHIP_SIZE), chip);
-	if (is_turin)
-		TRY(str_format(fmc, sizeof(fmc), err, "fmcSPL=%u&", tcb.fmc));
-	TRY(get_from(f, err, "/vcek/v1/%s/%s?%sblSPL=%u&teeSPL=%u&snpSPL=%u&ucodeSPL=%u", product,
-		chip, fmc, tcb.boot_loader, tcb.tee, tcb.snp, tcb.microcode));
-	TRY(buf_append(&f->items[BUNDLE_VEK], buf_view(&f->body), err));
-	TRY(get_from(f, err, "/vcek/v1/%s/cert_chain", product));
+	TRY(find_product(evidence, &report, &product, err));
+	bool is_vlek = report.signing_key == SNP_SIGNED_BY_VLEK;
+	const char *kind = is_vlek ? "vlek" : "vcek", *name = products[product];
+	if (!is_vlek)
+		TRY(get_vcek(f, &report, product, name, err));
+	TRY(get_from(f, err, "/%s/v1/%s/cert_chain", kind, name));
 	TRY(keep_chain(f, err));
-	TRY(get_from(f, err, "/vcek/v1/%s/crl", product));
+	TRY(get_from(f, err, "/%s/v1/%s/crl", kind, name));
 	return buf_append(&f->items[BUNDLE_CRL], buf_view(&f->body), err);
 }
 
@@ -296,48 +342,130 @@ static int get_intel(struct fetch *f, struct view quote, struct err *err)
 	return 0;
 }
 
-static int write_items(const struct fetch *f, const char *directory, struct err *err)
+static int get_all(struct fetch *f, const struct bundle *evidence, struct err *err)
 {
-	if (mkdir(directory, 0755) < 0 && errno != EEXIST)
-		return err_sys(err, E_UNAVAILABLE, "making %s", directory);
-	for (size_t i = 0; i < BUNDLE_ITEM_COUNT; i++) {
-		char path[PATH_SIZE];
-		if (f->items[i].size == 0)
-			continue;
-		TRY(str_format(path, sizeof(path), err, "%s/%s", directory,
-			bundle_item_name((enum bundle_item)i)));
-		TRY(fd_write_file_atomic(path, buf_view(&f->items[i]), 0644, err));
+	f->curl = curl_easy_init();
+	if (!f->curl)
+		return err_set(err, E_INTERNAL, "libcurl could not start");
+	return evidence->items[BUNDLE_REPORT].size > 0
+		       ? get_amd(f, evidence, err)
+		       : get_intel(f, evidence->items[BUNDLE_QUOTE], err);
+}
+
+/* Fetched items over those that were there. */
+static void overlay(const struct fetch *f, struct bundle *bundle)
+{
+	for (size_t i = 0; i < BUNDLE_ITEM_COUNT; i++)
+		if (f->items[i].size > 0)
+			bundle->items[i] = buf_view(&f->items[i]);
+}
+
+/* Valid now and no shorter than what it replaces: a service may not take us back. */
+static int check_newer(const struct fetch *f, const struct bundle *bundle,
+	const struct cache_span *former, struct err *err)
+{
+	struct cache_span span;
+	if (cache_span(bundle, &span, err) < 0) {
+		err_wrap(err, "what the service gives");
+		return err->category = E_INTEGRITY;
 	}
+	if (span.from_ms > f->now_ms || span.to_ms < f->now_ms)
+		return err_set(err, E_INTEGRITY, "what the service gives is not valid now");
+	if (span.to_ms < former->to_ms)
+		return err_set(err, E_INTEGRITY, "what the service gives is older than ours");
+	return 0;
+}
+
+/*
+ * Keep a directory fresh: nothing to do before the margin, and a failure is one only when what is
+ * there has ended.
+ */
+static int refresh(
+	struct fetch *f, const struct bundle *evidence, const char *directory, struct err *err)
+{
+	auto_done(loaded) loaded = {};
+	struct cache_span former = {};
+	struct err why;
+	char until[TIME_TEXT_SIZE];
+	TRY(load_directory(&loaded, directory, err));
+	if (cache_span(&loaded.bundle, &former, &why) < 0)
+		former = (struct cache_span){}; /* nothing usable: as if it had ended */
+	time_format(former.to_ms, until);
+	bool is_valid = former.from_ms <= f->now_ms && f->now_ms <= former.to_ms;
+	if (is_valid && former.to_ms - f->now_ms > f->margin_ms) {
+		printf("fresh until %s\n", until);
+		return 0;
+	}
+	int status = get_all(f, evidence, err);
+	overlay(f, &loaded.bundle);
+	if (status == 0)
+		status = check_newer(f, &loaded.bundle, &former, err);
+	if (status == 0)
+		status = cache_install(&loaded.bundle, directory, err);
+	if (status == 0) {
+		printf("refreshed\n");
+		return 0;
+	}
+	if (!is_valid)
+		return status;
+	(void)fprintf(stderr, "cupel attest: %s; kept, valid until %s\n", err->message, until);
+	return 0;
+}
+
+enum option_id {
+	OPTION_SERVICE = 1,
+	OPTION_ROOT_CRL,
+	OPTION_CA,
+	OPTION_AS_OF,
+	OPTION_MARGIN,
+};
+
+static int parse(int argc, char **argv, struct fetch *f, struct err *err)
+{
+	static const struct option names[] = { { "pcs", required_argument, NULL, OPTION_SERVICE },
+		{ "kds", required_argument, NULL, OPTION_SERVICE },
+		{ "root-crl", required_argument, NULL, OPTION_ROOT_CRL },
+		{ "ca", required_argument, NULL, OPTION_CA },
+		{ "as-of", required_argument, NULL, OPTION_AS_OF },
+		{ "margin-hours", required_argument, NULL, OPTION_MARGIN }, { NULL, 0, NULL, 0 } };
+	int each;
+	while ((each = getopt_long(argc, argv, "", names, NULL)) >= 0) {
+		uint64_t hours;
+		if (each == OPTION_SERVICE)
+			f->service = optarg;
+		else if (each == OPTION_ROOT_CRL)
+			f->root_crl = optarg;
+		else if (each == OPTION_CA)
+			f->ca_file = optarg;
+		else if (each == OPTION_AS_OF)
+			TRY(time_parse(optarg, &f->now_ms, err));
+		else if (each == OPTION_MARGIN) {
+			TRY(str_parse_u64(optarg, 0, MARGIN_HOURS_MAX, &hours, err));
+			f->margin_ms = hours * HOUR_MS;
+		} else
+			return err_set(err, E_INVALID, "unknown option; see cupel attest --help");
+	}
+	if (!f->service || optind + 2 != argc)
+		return err_set(err, E_INVALID,
+			"expected: collateral fetch|refresh --pcs URL QUOTE DIR, or --kds URL "
+			"REPORT DIR");
 	return 0;
 }
 
 int attest_fetch(int argc, char **argv, struct err *err)
 {
-	enum { OPTION_SERVICE = 1, OPTION_ROOT_CRL };
-	static const struct option names[] = { { "pcs", required_argument, NULL, OPTION_SERVICE },
-		{ "kds", required_argument, NULL, OPTION_SERVICE },
-		{ "root-crl", required_argument, NULL, OPTION_ROOT_CRL }, { NULL, 0, NULL, 0 } };
 	AUTO(fetch_done)
-	struct fetch f = { .body.limit = BODY_MAX, .chain.limit = CHAIN_MAX };
+	struct fetch f = { .body.limit = BODY_MAX,
+		.chain.limit = CHAIN_MAX,
+		.now_ms = time_wall_ms(),
+		.margin_ms = (uint64_t)MARGIN_HOURS * HOUR_MS };
 	auto_done(loaded) loaded = {};
-	int each;
-	while ((each = getopt_long(argc, argv, "", names, NULL)) >= 0) {
-		if (each == OPTION_SERVICE)
-			f.service = optarg;
-		else if (each == OPTION_ROOT_CRL)
-			f.root_crl = optarg;
-		else
-			return err_set(err, E_INVALID, "unknown option; see cupel attest --help");
-	}
-	if (!f.service || optind + 2 != argc)
-		return err_set(err, E_INVALID,
-			"expected: collateral fetch --pcs URL QUOTE DIR, or --kds URL REPORT DIR");
+	struct bundle bundle = {};
+	TRY(parse(argc, argv, &f, err));
 	TRY(load_evidence(&loaded, argv[optind], err));
-	f.curl = curl_easy_init();
-	if (!f.curl)
-		return err_set(err, E_INTERNAL, "libcurl could not start");
-	struct view report = loaded.bundle.items[BUNDLE_REPORT];
-	TRY(report.size > 0 ? get_amd(&f, report, err)
-			    : get_intel(&f, loaded.bundle.items[BUNDLE_QUOTE], err));
-	return write_items(&f, argv[optind + 1], err);
+	if (str_equal(argv[0], "refresh"))
+		return refresh(&f, &loaded.bundle, argv[optind + 1], err);
+	TRY(get_all(&f, &loaded.bundle, err));
+	overlay(&f, &bundle);
+	return cache_install(&bundle, argv[optind + 1], err);
 }

@@ -168,17 +168,7 @@ static int import_bundle(const char *file, const char *directory, struct err *er
 	struct view bytes;
 	TRY(load_file(&loaded, file, &bytes, err));
 	TRY(bundle_parse(bytes, &bundle, err));
-	if (mkdir(directory, 0755) < 0 && errno != EEXIST)
-		return err_sys(err, E_UNAVAILABLE, "making %s", directory);
-	for (size_t i = 0; i < BUNDLE_ITEM_COUNT; i++) {
-		char path[PATH_SIZE];
-		if (bundle.items[i].size == 0)
-			continue;
-		TRY(str_format(path, sizeof(path), err, "%s/%s", directory,
-			bundle_item_name((enum bundle_item)i)));
-		TRY(fd_write_file_atomic(path, bundle.items[i], 0644, err));
-	}
-	return 0;
+	return cache_install(&bundle, directory, err);
 }
 
 int attest_collateral(int argc, char **argv, struct err *err)
@@ -187,8 +177,9 @@ int attest_collateral(int argc, char **argv, struct err *err)
 		return export_bundle(argv[2], argv[3], err);
 	if (argc == 4 && str_equal(argv[1], "import"))
 		return import_bundle(argv[2], argv[3], err);
-	if (argc >= 2 && str_equal(argv[1], "fetch"))
+	if (argc >= 2 && (str_equal(argv[1], "fetch") || str_equal(argv[1], "refresh")))
 		return attest_fetch(argc - 1, argv + 1, err);
 	return err_set(err, E_INVALID,
-		"expected: collateral fetch --pcs URL QUOTE DIR, export DIR FILE, import FILE DIR");
+		"expected: collateral fetch|refresh --pcs URL QUOTE DIR, export DIR FILE, import "
+		"FILE DIR");
 }
