@@ -77,7 +77,8 @@ def test_it_is_another_kernel(boot):
     assert not [line for line in boot.lines if line.startswith("@@ guest fail")]
 
 
-SANDBOX_TESTS = ("test_sandbox", "test_sandbox_hostile", "test_sandbox_pool", "test_sandbox_results")
+SANDBOX_TESTS = ("test_sandbox", "test_sandbox_hostile", "test_sandbox_pool", "test_sandbox_results",
+                 "test_sandbox_rootless")
 EXPECTED_THERE = (
     # Milliseconds mean nothing on an emulated processor.
     ":a_closed_control_kills_within_15_ms:",
@@ -99,6 +100,7 @@ def test_selftest_and_doctor(boot):
     rows = part(boot, "unit selftest", "unit groups")
     doctor = dict(line.split(None, 2)[1::-1] for line in rows)
     assert doctor.pop("memfd-noexec") == "NO"
+    assert doctor.pop("apparmor") == ("yes" if vm.PARSER.is_file() else "NO")
     assert doctor["cgroups"] == "yes" and set(doctor.values()) == {"yes"}
     assert any(line.split() == ["yes", "cgroups", "cgroup-v2"] for line in boot.lines)
 

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "engines/sandbox/apparmor.h"
 #include "sandbox_run.h"
 
 #define RUN(name)            \
@@ -48,15 +49,21 @@ START_TEST(output_and_environment)
 }
 END_TEST
 
-/* The only layer a supported kernel may lack: memory files are refused from Linux 6.3. */
+/* What a supported kernel may lack: memory files are refused from Linux 6.3; AppArmor. */
 static bool has_memfd_noexec(void)
 {
 	return access("/proc/sys/vm/memfd_noexec", F_OK) == 0;
 }
 
+static bool has_apparmor(void)
+{
+	return apparmor_state() == APPARMOR_ENFORCED;
+}
+
 static uint32_t layers_here(void)
 {
 	return SANDBOX_LAYERS_ALL &
+	       ~(has_apparmor() ? 0 : SANDBOX_LAYER_BIT(SANDBOX_LAYER_APPARMOR)) &
 	       ~(has_memfd_noexec() ? 0 : SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC));
 }
 
@@ -70,8 +77,9 @@ START_TEST(all_layers_are_enforced_here)
 	RUN(s); /* and who demands it is refused */
 	s.plan.may_lack = 0;
 	run_verb(&s, "exit", "0");
-	ck_assert_cause(&s, has_memfd_noexec() ? SANDBOX_CAUSE_EXITED : SANDBOX_CAUSE_INTERNAL);
-	ck_assert_int_eq(s.has_started, has_memfd_noexec());
+	bool has_all = layers_here() == SANDBOX_LAYERS_ALL;
+	ck_assert_cause(&s, has_all ? SANDBOX_CAUSE_EXITED : SANDBOX_CAUSE_INTERNAL);
+	ck_assert_int_eq(s.has_started, has_all);
 }
 END_TEST
 
@@ -556,8 +564,10 @@ START_TEST(probing)
 	ck_assert_ok(sandbox_probe(list, &count, &err), err);
 	ck_assert_uint_ge(count, 12);
 	for (size_t i = 0; i < count; i++)
-		ck_assert_msg(list[i].is_there || (!has_memfd_noexec() &&
-							  !strcmp(list[i].name, "memfd-noexec")),
+		ck_assert_msg(
+			list[i].is_there ||
+				(!has_memfd_noexec() && str_equal(list[i].name, "memfd-noexec")) ||
+				(!has_apparmor() && str_equal(list[i].name, "apparmor")),
 			"%s: %s", list[i].name, list[i].detail);
 }
 END_TEST

@@ -17,7 +17,9 @@ static char supervisor[64];
 
 enum { NOBODY = 65534, SUPERVISOR_BYTES_MAX = 64 << 20 };
 
-#define MISSING (SANDBOX_LAYERS_ROOT | SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC))
+#define MISSING                                                                \
+	(SANDBOX_LAYERS_ROOT | SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC) | \
+		SANDBOX_LAYER_BIT(SANDBOX_LAYER_APPARMOR))
 
 static void remove_supervisor(void)
 {

@@ -25,6 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engines/sandbox/apparmor.h"
 #include "engines/sandbox/copy.h"
 #include "engines/sandbox/files.h"
 #include "engines/sandbox/filter.h"
@@ -84,6 +85,7 @@ int build_host(struct slot *slot, int *ret_signals, struct err *err)
 		return err_sys(err, E_UNAVAILABLE, "preparing the supervisor");
 	TRY(fd_open("/proc", O_PATH | O_DIRECTORY, 0, &slot->host_proc, err));
 	TRY(fd_open("/proc/self/ns/mnt", O_RDONLY, 0, &slot->host_mounts, err));
+	slot->has_apparmor = apparmor_state() == APPARMOR_ENFORCED;
 	slot->memfd_sysctl = open("/proc/sys/vm/memfd_noexec", O_WRONLY | O_CLOEXEC);
 	if (sched_getaffinity(0, sizeof(slot->processors), &slot->processors) < 0)
 		return err_sys(err, E_UNAVAILABLE, "sched_getaffinity");
@@ -404,6 +406,8 @@ static void note_enforced(struct slot *slot)
 			  SANDBOX_LAYER_BIT(SANDBOX_LAYER_SECCOMP) |
 			  SANDBOX_LAYER_BIT(SANDBOX_LAYER_TASK_LIMIT) | /* cgroup or RLIMIT_NPROC */
 			  SANDBOX_LAYER_BIT(SANDBOX_LAYER_DISK_LIMIT);
+	if (slot->has_apparmor)
+		slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_APPARMOR);
 	if (!slot->is_rootless)
 		slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_USER) |
 				  SANDBOX_LAYER_BIT(SANDBOX_LAYER_DEVICES);

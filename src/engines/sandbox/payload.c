@@ -20,6 +20,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "engines/sandbox/apparmor.h"
 #include "engines/sandbox/filter.h"
 #include "engines/sandbox/slot.h"
 #include "engines/sandbox/sys.h"
@@ -138,12 +139,29 @@ static long keep_descriptors(const struct slot *slot)
 	return status < 0 ? status : sys3(close_range, SLOT_NOTE_FD + 1, ~0u, 0);
 }
 
+/* Taken on by the exec. The old name of the file is for kernels before 5.8. */
+static long choose_profile(const struct slot *slot)
+{
+	static const char command[] = "exec " APPARMOR_PROFILE;
+	if (!slot->has_apparmor)
+		return 0;
+	long fd = sys2(open, "/proc/self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC);
+	if (fd == -ENOENT)
+		fd = sys2(open, "/proc/self/attr/exec", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	long status = sys3(write, fd, command, sizeof(command) - 1);
+	(void)sys1(close, fd);
+	return status;
+}
+
 static long shed(struct slot *slot, const char **ret_step)
 {
 	const uint64_t no_signals = 0;
 	long status = join_cgroups(slot, ret_step);
 	if (status < 0)
 		return status;
+	STEP(choose_profile(slot), "AppArmor profile " APPARMOR_PROFILE);
 	STEP(sys2(setns, slot->userns, CLONE_NEWUSER), "entering the user namespace");
 	STEP(sys3(setresgid, SANDBOX_UID_INSIDE, SANDBOX_UID_INSIDE, SANDBOX_UID_INSIDE), "gid");
 	STEP(sys3(setresuid, SANDBOX_UID_INSIDE, SANDBOX_UID_INSIDE, SANDBOX_UID_INSIDE), "uid");

@@ -36,6 +36,7 @@ static const char *const layer_names[SANDBOX_LAYER_COUNT] = {
 	[SANDBOX_LAYER_PROCESS_LIMIT] = "process-limit",
 	[SANDBOX_LAYER_DISK_LIMIT] = "disk-limit",
 	[SANDBOX_LAYER_DEVICES] = "devices",
+	[SANDBOX_LAYER_APPARMOR] = "apparmor",
 };
 
 static const char *const tier_names[SANDBOX_TIER_COUNT] = {

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engines/sandbox/apparmor.h"
 #include "engines/sandbox/cgroup.h"
 #include "engines/sandbox/sandbox.h"
 #include "engines/sandbox/sys.h"
@@ -26,6 +27,16 @@ struct probe {
 	size_t count;
 };
 
+static bool is_optional(const char *name)
+{
+	static const char *const names[] = { "landlock", "memfd-noexec", "apparmor",
+		"fast-cgroup-join" };
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (str_equal(names[i], name))
+			return true;
+	return false;
+}
+
 static void add(struct probe *probe, const char *name, bool is_there, const char *detail,
 	const char *advice)
 {
@@ -34,6 +45,7 @@ static void add(struct probe *probe, const char *name, bool is_there, const char
 	row->name = name;
 	row->is_there = is_there;
 	row->advice = advice;
+	row->is_optional = is_optional(name);
 	memcpy(row->detail, detail, size);
 	row->detail[size] = 0;
 }
@@ -147,6 +159,9 @@ static void probe_lsm(struct probe *probe)
 		err_format(&text, 0, "ABI %ld", abi);
 	add(probe, "landlock", abi > 0, text.message,
 		"boot with lsm=landlock,...; mounts and overlay hold without it");
+	enum apparmor_state state = apparmor_state();
+	add(probe, "apparmor", state == APPARMOR_ENFORCED, apparmor_state_text(state),
+		apparmor_state_advice(state));
 	uint32_t action = SECCOMP_RET_KILL_PROCESS;
 	bool has_filter = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
 	add(probe, "seccomp", has_filter, has_filter ? "filters with kill-process" : "missing",

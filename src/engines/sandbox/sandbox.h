@@ -82,14 +82,17 @@ enum sandbox_layer {
 	SANDBOX_LAYER_PROCESS_LIMIT, /* by the tracer */
 	SANDBOX_LAYER_DISK_LIMIT,    /* by tmpfs */
 	SANDBOX_LAYER_DEVICES,       /* device files of its own: locks on them stay inside */
+	SANDBOX_LAYER_APPARMOR,      /* profile cupel-payload, where it is loaded and enforced */
 	SANDBOX_LAYER_COUNT,
 };
 
 #define SANDBOX_LAYER_BIT(layer) (UINT32_C(1) << (layer))
 #define SANDBOX_LAYERS_ALL (SANDBOX_LAYER_BIT(SANDBOX_LAYER_COUNT) - 1)
 /* Second belts: the property holds without them, by another layer. */
-#define SANDBOX_LAYERS_BELTS \
-	(SANDBOX_LAYER_BIT(SANDBOX_LAYER_LANDLOCK) | SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC))
+#define SANDBOX_LAYERS_BELTS                                    \
+	(SANDBOX_LAYER_BIT(SANDBOX_LAYER_LANDLOCK) |            \
+		SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC) | \
+		SANDBOX_LAYER_BIT(SANDBOX_LAYER_APPARMOR))
 
 /* What a supervisor that runs as an ordinary user cannot have; allow these to lack there. */
 #define SANDBOX_LAYERS_ROOT                                                                 \
@@ -353,6 +356,7 @@ int sandbox_sweep(uint32_t *ret_removed, struct err *err) MUST_CHECK;
 struct sandbox_capability {
 	const char *name;
 	bool is_there;
+	bool is_optional;   /* a second belt, or speed: no run is refused without it */
 	char detail[160];   /* what was found */
 	const char *advice; /* what to do when it is not there; never NULL */
 };

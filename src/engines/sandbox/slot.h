@@ -74,6 +74,7 @@ struct slot {
 	int memfd_sysctl;   /* vm.memfd_noexec, -1 before Linux 6.3 */
 	int sandbox_mounts; /* rootless: to come back from host_mounts */
 
+	bool has_apparmor;         /* the profile of payloads is loaded and enforced */
 	bool is_rootless;          /* see rootless.c */
 	int devices[SLOT_DEVICES]; /* rootless: of the host, to be bound */
 

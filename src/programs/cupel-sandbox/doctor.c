@@ -20,7 +20,7 @@ int command_doctor(int argc, char **argv)
 		(void)printf("[");
 	for (size_t i = 0; i < count; i++) {
 		const struct sandbox_capability *row = &list[i];
-		has_all = has_all && row->is_there;
+		has_all = has_all && (row->is_there || row->is_optional);
 		if (is_json)
 			(void)printf("%s{\"name\":\"%s\",\"enforced\":%s,\"detail\":\"%s\","
 				     "\"advice\":\"%s\"}",

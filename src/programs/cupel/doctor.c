@@ -41,23 +41,13 @@ static void add(struct doctor *doctor, const char *area, const char *name, bool 
 	doctor->missing += !is_there && is_required;
 }
 
-/* Second belts and speed: a run is refused without any other row. */
-static bool is_optional(const char *name)
-{
-	static const char *const names[] = { "landlock", "memfd-noexec", "fast-cgroup-join" };
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (str_equal(names[i], name))
-			return true;
-	return false;
-}
-
 static int look_at_sandbox(struct doctor *doctor, struct err *err)
 {
 	struct sandbox_capability list[SANDBOX_CAPABILITIES_MAX];
 	size_t count = 0;
 	TRY(sandbox_probe(list, &count, err));
 	for (size_t i = 0; i < count; i++)
-		add(doctor, "sandbox", list[i].name, list[i].is_there, !is_optional(list[i].name),
+		add(doctor, "sandbox", list[i].name, list[i].is_there, !list[i].is_optional,
 			list[i].detail, list[i].advice);
 	return 0;
 }

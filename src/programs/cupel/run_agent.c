@@ -223,7 +223,6 @@ static int do_all(struct cupel *cupel, struct run *run, struct err *err)
 	const int kept[] = { SANDBOX_RIGHTS, CAP_IPC_LOCK };
 	TRY(proc_harden(false, err));
 	TRY(proc_keep_rights(kept, ARRAY_SIZE(kept), err));
-	TRY(proc_refuse_kernel(err));
 	TRY(fd_memfd("log", &run->log_fd, err));
 	TRY(catch_signals(run, err));
 	TRY(start_platform(cupel, run, err));

@@ -14,6 +14,7 @@ ROOT = HERE.parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("CUPEL_BUILD", ROOT / "build" / "release"))
 STATE = pathlib.Path(os.environ.get("CUPEL_STATE_DIR", "/var/lib/cupel"))
 CACHE = ROOT / "build" / "vm"
+PARSER = pathlib.Path("/sbin/apparmor_parser")
 MODULES = ("overlay", "erofs", "loop")
 MEMORY_MB = 768
 
@@ -108,10 +109,14 @@ def pack(tree, target, requests):
     archive.copy(HERE / "init", "/init")
     archive.copy("/bin/busybox", "/bin/busybox")
     for path in [*services, *payloads, sandbox,
-                 *sorted(libraries(*services, *tests))]:
+                 *sorted(libraries(*services, *tests, PARSER))]:
         archive.copy(path)
     for path in ("/etc/passwd", "/etc/ssl/openssl.cnf"):
         archive.copy(path)
+    if PARSER.is_file():
+        archive.copy(PARSER, "/sbin/apparmor_parser")
+        archive.copy("/etc/apparmor.d/abi/3.0")
+        archive.copy(ROOT / "packaging/apparmor/cupel-payload", "/etc/apparmor.d/cupel-payload")
     places = {"cced": services[0], "sandbox": sandbox, "tests": " ".join(map(str, tests))}
     for name, place in places.items():
         archive.entry(f"places/{name}", stat.S_IFREG | 0o644, str(place).encode())
