@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -470,6 +471,36 @@ def leftovers():
     groups = [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("*/cupel*/s*")
               if path.is_dir() and not svc.is_alive(int(path.name[1:]))]
     return mounts + groups
+
+
+def agents(nursery):
+    """pids of nurseries, or of the agents they bore."""
+    flags = {pid: b"--nursery" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+             for pid, name in svc.our_processes().items() if name == "tee-agent"}
+    parents = {pid: int(pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+               for pid in flags}
+    first = min(flags)  # a nursery is older than what it bore, and looks the same
+    assert all(flags.values()) and len(set(parents.values())) == 1
+    return [first] if nursery else [pid for pid in flags if pid != first]
+
+
+def test_a_crashed_agent_ends_its_nursery():
+    """Siblings share a memory layout; who crashes one to learn of it must find the next changed."""
+    service = Service()
+    try:
+        assert service.execute(script("print(1)"))[0] == 200
+        assert svc.eventually(lambda: len(agents(False)) >= 1)
+        before = agents(True)[0]
+        for pid in agents(False):
+            os.kill(pid, signal.SIGSEGV)
+        assert service.execute(script("print(2)"))[1]["result"]["output"] == "2\n"
+        assert svc.eventually(lambda: not svc.is_alive(before))
+        assert service.execute(script("print(3)"))[1]["result"]["output"] == "3\n"
+        os.kill(agents(True)[0], signal.SIGKILL)  # a nursery that dies gets a successor
+        for number in range(4, 10):
+            assert service.execute(script(f"print({number})"))[0] == 200
+    finally:
+        service.close()
 
 
 def test_clean_shutdown_finishes_jobs():

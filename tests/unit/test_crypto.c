@@ -1,12 +1,18 @@
 /* kit/crypto: published vectors, round trips, and every refusal. */
 #include "unit.h"
 
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "kit/base/str.h"
 #include "kit/codec/hex.h"
 #include "kit/crypto/dsse.h"
 #include "kit/crypto/hash.h"
 #include "kit/crypto/rand.h"
 #include "kit/crypto/secret.h"
+#include "kit/crypto/setup.h"
 #include "kit/crypto/sign.h"
 
 /* FIPS 180-4 and FIPS 202 examples for "abc". */
@@ -153,6 +159,54 @@ START_TEST(constant_time_compare)
 END_TEST
 
 /* The example of the DSSE protocol document. */
+/* What a forked process made: 16 bytes of ours, and a public key. */
+struct draw {
+	uint8_t bytes[16];
+	uint8_t spki[64];
+};
+
+static void draw(struct draw *ret_draw)
+{
+	auto_sign_key *key = NULL;
+	auto_done(buf) spki = {};
+	struct err err;
+	rand_bytes(ret_draw->bytes, sizeof(ret_draw->bytes));
+	ck_assert_int_eq(sign_key_generate(SIGN_ED25519, &key, &err), 0);
+	ck_assert_int_eq(sign_key_spki(key, &spki, &err), 0);
+	ck_assert_uint_le(spki.size, sizeof(ret_draw->spki));
+	memcpy(ret_draw->spki, spki.data, spki.size);
+}
+
+/* As a nursery forks: by the bare system call, which runs no handler of any library. */
+START_TEST(forked_processes_share_no_randomness)
+{
+	enum { CHILDREN = 8 };
+	struct draw draws[CHILDREN + 1] = {};
+	crypto_warm();
+	draw(&draws[CHILDREN]);
+	for (int i = 0; i < CHILDREN; i++) {
+		int ends[2];
+		ck_assert_int_eq(pipe(ends), 0);
+		long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+		ck_assert_int_ge(pid, 0);
+		if (pid == 0) {
+			struct draw mine = {};
+			draw(&mine);
+			_exit(write(ends[1], &mine, sizeof(mine)) == sizeof(mine) ? 0 : 1);
+		}
+		ck_assert_int_eq(read(ends[0], &draws[i], sizeof(draws[i])), sizeof(draws[i]));
+		ck_assert_int_eq(waitpid((pid_t)pid, NULL, 0), pid);
+		close(ends[0]);
+		close(ends[1]);
+	}
+	for (int i = 0; i <= CHILDREN; i++)
+		for (int j = 0; j < i; j++) {
+			ck_assert_mem_ne(draws[i].bytes, draws[j].bytes, sizeof(draws[i].bytes));
+			ck_assert_mem_ne(draws[i].spki, draws[j].spki, sizeof(draws[i].spki));
+		}
+}
+END_TEST
+
 START_TEST(dsse_pae_vector)
 {
 	struct err err;
@@ -200,4 +254,4 @@ END_TEST
 
 UNIT_MAIN("crypto", hash_vectors, hmac_vector, ed25519_vector, other_kinds_only_sign,
 	signatures_hold_and_break, secrets_are_bounded_and_wiped, constant_time_compare,
-	dsse_pae_vector, dsse_round_trip_and_faults)
+	forked_processes_share_no_randomness, dsse_pae_vector, dsse_round_trip_and_faults)

@@ -28,7 +28,8 @@ static int clone_image(int image_fd, int *ret_fd, struct err *err)
 			   : 0;
 }
 
-int agent_spawn(const struct agent_config *config, struct agent *ret_agent, struct err *err)
+static int start(const struct agent_config *config, bool is_nursery, struct agent *ret_agent,
+	struct err *err)
 {
 	char dataset_max[NUMBER_SIZE], json_max[NUMBER_SIZE];
 	int pair[2];
@@ -45,7 +46,8 @@ int agent_spawn(const struct agent_config *config, struct agent *ret_agent, stru
 		config->evidence_path, "--vault", config->vault_path, "--image",
 		config->image_digest, "--dataset-max", dataset_max, "--json-max", json_max,
 		config->has_pool ? "--pool" : "--no-pool",
-		config->allows_loopback_fetch ? "--allow-loopback" : NULL, NULL };
+		config->allows_loopback_fetch ? "--allow-loopback" : "--no-loopback",
+		is_nursery ? "--nursery" : NULL, NULL };
 	struct proc_spawn spawn = {
 		.path = config->agent_path,
 		.argv = argv,
@@ -62,6 +64,40 @@ int agent_spawn(const struct agent_config *config, struct agent *ret_agent, stru
 		return status;
 	}
 	*ret_agent = agent;
+	return 0;
+}
+
+int agent_spawn(const struct agent_config *config, struct agent *ret_agent, struct err *err)
+{
+	return start(config, false, ret_agent, err);
+}
+
+int nursery_open(const struct agent_config *config, struct agent *ret_nursery, struct err *err)
+{
+	return start(config, true, ret_nursery, err);
+}
+
+int nursery_bear(
+	const struct agent *nursery, int image_fd, struct agent *ret_agent, struct err *err)
+{
+	AUTO(message_done) struct message message = {};
+	int pair[2];
+	auto_close image = -1;
+	TRY(clone_image(image_fd, &image, err));
+	TRY(fd_socketpair(SOCK_SEQPACKET, pair, err));
+	auto_close ours = pair[0];
+	auto_close theirs = pair[1];
+	TRY(message_send(
+		nursery->socket, AGENT_BEAR, view_of("", 0), (int[]){ theirs, image }, 2, err));
+	TRY(message_receive(nursery->socket, 0, &message, err));
+	if (message.is_end)
+		return err_set(err, E_UNAVAILABLE, "the nursery of agents is gone");
+	struct reader body = reader_of(buf_view(&message.body));
+	uint64_t pid = reader_le(&body, sizeof(uint32_t));
+	if (message.type != AGENT_BORN || body.failed || message.fd_count != 1)
+		return err_set(
+			err, E_CONFLICT, "message %u is not expected of a nursery", message.type);
+	*ret_agent = (struct agent){ (pid_t)pid, take_fd(&message.fds[0]), take_fd(&ours) };
 	return 0;
 }
 

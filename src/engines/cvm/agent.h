@@ -20,6 +20,8 @@ enum agent_message {
 	AGENT_CANCEL,  /* no body */
 	AGENT_SLOT,    /* answer to TAKE; no body; descriptor: a sandbox's control, or none */
 	AGENT_CERTIFY_LOST, /* body: {job_id, principal, created_ms, reason, inputs or null} */
+	AGENT_BEAR, /* to a nursery; no body; descriptors: the agent's socket, its clone of the
+		       image */
 	/* from the agent */
 	AGENT_READY = 16, /* no body */
 	AGENT_ACCEPTED,   /* body: {inputs}: the request is valid and its datasets are loaded */
@@ -27,6 +29,7 @@ enum agent_message {
 	AGENT_REFUSED,    /* body: {category, message}: no certificate */
 	AGENT_TAKE,       /* body: a slot's name; asks for a sandbox built ahead */
 	AGENT_KEEP,       /* body: slot shape; descriptor: mask. Others like this job may come */
+	AGENT_BORN,       /* from a nursery; body: pid, 4 bytes little endian; descriptor: pidfd */
 	AGENT_DONE, /* body: index (agent_done); descriptors: reply, envelope (memory files) */
 };
 
@@ -58,6 +61,21 @@ struct agent {
 /* Spawn one. E_UNAVAILABLE. Release with agent_done. */
 int agent_spawn(
 	const struct agent_config *config, struct agent *ret_agent, struct err *err) MUST_CHECK;
+
+/*
+ * A nursery: an agent's process that never gets a job, but forks agents when asked. What all have
+ * in common (libraries, the image's manifest) is loaded once; what makes an agent one (its key, its
+ * memory) comes after the fork. Nothing of any job was ever in it.
+ *
+ * config          as for agent_spawn; of all agents
+ * ret_nursery     end it with agent_end(); the agents it bore live on
+ */
+int nursery_open(
+	const struct agent_config *config, struct agent *ret_nursery, struct err *err) MUST_CHECK;
+
+/* An agent as agent_spawn makes it, a child of ours. E_UNAVAILABLE: the nursery is gone. */
+int nursery_bear(const struct agent *nursery, int image_fd, struct agent *ret_agent,
+	struct err *err) MUST_CHECK;
 
 /* Close the socket, kill if alive, reap. Accepts an agent that was never spawned (pid 0). */
 void agent_end(struct agent *agent);

@@ -79,7 +79,7 @@ LATER(clone3, ENOSYS) LATER(prctl, PRCTL) LATER(prlimit64, PRLIMIT) LATER(ptrace
 LATER(unshare, EPERM) LATER(setns, EPERM) LATER(mount, EPERM) LATER(umount2, EPERM)
 LATER(pivot_root, EPERM) LATER(sethostname, EPERM) LATER(fsopen, EPERM) LATER(fsconfig, EPERM)
 LATER(fsmount, EPERM) LATER(open_tree, EPERM) LATER(move_mount, EPERM) LATER(mount_setattr, EPERM)
-LATER(setgroups, EPERM) LATER(capset, EPERM) LATER(seccomp, EPERM)
+LATER(setgroups, EPERM) LATER(capset, EPERM) LATER(seccomp, EPERM) LATER(sched_setattr, EPERM)
 LATER(landlock_create_ruleset, EPERM) LATER(landlock_add_rule, EPERM)
 LATER(landlock_restrict_self, EPERM) LATER(fanotify_init, EPERM) LATER(fanotify_mark, EPERM)
 	/* clang-format on */

@@ -36,6 +36,7 @@
 #include "engines/sandbox/tracer.h"
 #include "kit/base/fd.h"
 #include "kit/base/mem.h"
+#include "kit/base/prompt.h"
 #include "kit/base/str.h"
 #include "kit/base/time.h"
 
@@ -454,6 +455,7 @@ static int start_run(struct loop *loop, struct err *err)
 	else
 		sys_word_set(&slot->payload_go, 1);
 	fd_close(&slot->job[1]); /* see await_plan() */
+	prompt_self();
 	build_connect(slot);
 	report_started(slot);
 	if (slot->parked_exec.kind == SANDBOX_EVENT_EXEC)

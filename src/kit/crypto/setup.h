@@ -8,4 +8,10 @@
  */
 void crypto_setup(void);
 
+/*
+ * Do once what a process does that hashes and signs, for a process that will be forked: everything
+ * the library looks up and allocates at first use is there then. No key survives.
+ */
+void crypto_warm(void);
+
 #endif

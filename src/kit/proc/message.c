@@ -1,6 +1,7 @@
 /* See message.h. */
 #include "kit/proc/message.h"
 
+#include <errno.h>
 #include <sys/socket.h>
 
 #include "kit/base/mem.h"
@@ -37,11 +38,32 @@ static int check_header(struct message *message, size_t size, struct err *err)
 	return 0;
 }
 
+/*
+ * Room for the packet that waits: most are small, and room is zeroed before and after. Nothing
+ * waiting must end here: what came a moment later would find no room.
+ */
+static bool size_waiting(int socket, int flags, size_t *ret_size)
+{
+	ssize_t size;
+	do
+		size = recv(socket, NULL, 0, flags | MSG_PEEK | MSG_TRUNC);
+	while (size < 0 && errno == EINTR);
+	if (size < 0 && errno == EAGAIN)
+		return false;
+	*ret_size = sizeof(struct header); /* an end or an error comes again */
+	if (size > (ssize_t)sizeof(struct header))
+		*ret_size = MIN((size_t)size, sizeof(struct header) + MESSAGE_BODY_MAX);
+	return true;
+}
+
 int message_receive(int socket, int flags, struct message *message, struct err *err)
 {
-	size_t size_max = sizeof(struct header) + MESSAGE_BODY_MAX;
+	size_t size_max;
 	ssize_t got;
 	*message = (struct message){};
+	message->is_nothing = !size_waiting(socket, flags, &size_max);
+	if (message->is_nothing)
+		return 0;
 	TRY(buf_reserve(&message->body, size_max, err));
 	int status = fd_receive(socket, message->body.data, size_max, flags, &got, message->fds,
 		&message->fd_count, err);

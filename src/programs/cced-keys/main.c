@@ -11,6 +11,7 @@
 
 #include "engines/keys/keys.h"
 #include "kit/base/fd.h"
+#include "kit/base/prompt.h"
 #include "kit/base/log.h"
 #include "kit/base/mem.h"
 #include "kit/base/str.h"
@@ -121,6 +122,7 @@ static int run(const char *directory, struct err *err)
 	TRY(sign_key_from_seed(secret_view(&seed), &key, err));
 	secret_done(&seed);
 	TRY(sign(key, view_string("warm-up"), &warm, err));
+	prompt_self();
 	TRY(proc_keep_rights(NULL, 0, err));
 	TRY(proc_filter(allowed_calls, ARRAY_SIZE(allowed_calls), false, err));
 	return serve(key, err);

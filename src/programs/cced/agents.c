@@ -2,6 +2,9 @@
  * Agents kept ready: a computation never waits for a process to start. A taken agent is replaced
  * from a timer, so that the refill never stands in the way of the answer. Dead ones are reaped from
  * the loop, never waited for.
+ *
+ * They are born by a nursery (engines/cvm/agent.h) and so have a memory layout in common. To guess
+ * it, an attacker would have to crash some: a crash ends the nursery, and so does old age.
  */
 #include <poll.h>
 #include <signal.h>
@@ -12,11 +15,11 @@
 #include "kit/base/str.h"
 #include "programs/cced/cced.h"
 
-enum { REFILL_SOON_MS = 1, REFILL_FAILED_MS = 500 };
+enum { REFILL_SOON_MS = 1, REFILL_FAILED_MS = 500, NURSERY_BIRTHS_MAX = 256 };
 
 static void refill(uv_timer_t *timer);
 
-static int spawn(struct cced *cced, struct agent *ret_agent, struct err *err)
+static int open_nursery(struct cced *cced, struct err *err)
 {
 	struct agent_config config = {
 		.image_digest = image_digest(cced->image),
@@ -32,7 +35,28 @@ static int spawn(struct cced *cced, struct agent *ret_agent, struct err *err)
 		config.platform = cced->config.platform;
 		config.evidence_path = cced->config.evidence_path;
 	}
-	return agent_spawn(&config, ret_agent, err);
+	cced->births = 0;
+	return nursery_open(&config, &cced->nursery, err);
+}
+
+static int bear(struct cced *cced, struct agent *ret_agent, struct err *err)
+{
+	if (cced->births == NURSERY_BIRTHS_MAX)
+		agent_end(&cced->nursery);
+	if (cced->nursery.pid <= 0)
+		TRY(open_nursery(cced, err));
+	cced->births++;
+	return nursery_bear(&cced->nursery, image_root_fd(cced->image), ret_agent, err);
+}
+
+/* A nursery that is gone gets a successor, once. */
+static int spawn(struct cced *cced, struct agent *ret_agent, struct err *err)
+{
+	if (bear(cced, ret_agent, err) == 0)
+		return 0;
+	log_event(&cced->log, LOG_WARNING, "nursery", "error", err->message, NULL);
+	agent_end(&cced->nursery);
+	return bear(cced, ret_agent, err);
 }
 
 static void schedule_refill(struct cced *cced, uint64_t delay_ms)
@@ -86,6 +110,7 @@ int agents_take(struct cced *cced, struct agent *ret_agent, struct err *err)
 }
 
 struct grave {
+	struct cced *cced;
 	uv_poll_t poll;
 	pid_t pid;
 	int pidfd;
@@ -101,9 +126,15 @@ static void grave_closed(uv_handle_t *handle)
 static void grave_ready(uv_poll_t *poll, int status, int events)
 {
 	struct grave *grave = poll->data;
+	int end = 0;
 	(void)status;
 	(void)events;
-	(void)waitpid(grave->pid, NULL, WNOHANG);
+	(void)waitpid(grave->pid, &end, WNOHANG);
+	if (WIFSIGNALED(end) && WTERMSIG(end) != SIGKILL) {
+		log_event(&grave->cced->log, LOG_ERROR, "agent_crash", "signal",
+			strsignal(WTERMSIG(end)), NULL);
+		agent_end(&grave->cced->nursery);
+	}
 	uv_close((uv_handle_t *)poll, grave_closed);
 }
 
@@ -114,7 +145,7 @@ void agents_bury(struct cced *cced, struct agent *agent)
 	struct grave *grave = mem_alloc(1, sizeof(*grave));
 	fd_close(&agent->socket);
 	(void)kill(agent->pid, SIGKILL); /* it is done, or it is to be done */
-	*grave = (struct grave){ .pid = agent->pid, .pidfd = take_fd(&agent->pidfd) };
+	*grave = (struct grave){ .cced = cced, .pid = agent->pid, .pidfd = take_fd(&agent->pidfd) };
 	grave->poll.data = grave;
 	if (uv_poll_init(&cced->loop, &grave->poll, grave->pidfd) != 0 ||
 		uv_poll_start(&grave->poll, UV_READABLE, grave_ready) != 0)
@@ -127,4 +158,5 @@ void agents_stop(struct cced *cced)
 	(void)uv_timer_stop(&cced->refill);
 	while (cced->ready_count)
 		agent_end(&cced->ready[--cced->ready_count]);
+	agent_end(&cced->nursery);
 }

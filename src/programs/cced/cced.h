@@ -150,6 +150,8 @@ struct cced {
 	int pool; /* of sandboxes; -1 without */
 	struct slot_template templates[CCED_TEMPLATES_MAX];
 
+	struct agent nursery; /* which bears them; pid 0 without */
+	unsigned births;
 	struct agent ready[CCED_AGENTS_MAX];
 	size_t ready_count;
 	uv_timer_t refill;

@@ -17,6 +17,7 @@
 #include "engines/sandbox/sandbox.h"
 #include "kit/base/fd.h"
 #include "kit/base/mem.h"
+#include "kit/base/prompt.h"
 #include "kit/base/str.h"
 #include "kit/base/time.h"
 #include "kit/crypto/setup.h"
@@ -272,6 +273,7 @@ static int start(struct cced *cced, struct err *err)
 	start_timers(cced);
 	watch_helpers(cced);
 	jobs_recover(cced);
+	prompt_self();
 	announce(cced);
 	return 0;
 }

@@ -35,7 +35,15 @@ struct options {
 	uint64_t json_bytes_max;
 	bool allows_loopback_fetch;
 	bool has_pool;
+	bool is_nursery;
 };
+
+/*
+ * nursery.c: fork an agent for every AGENT_BEAR. Returns in each of them, with *ret_is_agent, and
+ * in the nursery itself when control is closed. E_CONFLICT for another message; E_UNAVAILABLE when
+ * no process can be made.
+ */
+int nursery_serve(int control, int image_fd, bool *ret_is_agent, struct err *err) MUST_CHECK;
 
 /* Memory of the computation: a tmpfs nobody else sees; its two halves as read-only mounts. */
 struct vault {

@@ -78,8 +78,9 @@ int job_prepare(struct job *job, const struct options *options, const struct log
 	TRY(vault_open(options->vault_path,
 		options->dataset_bytes_max + EXECUTE_SCRIPTS_BYTES_MAX + (1 << 20), &job->vault,
 		err));
-	TRY(sandbox_open(
-		&(struct sandbox_config){ options->sandbox_path }, &job->sandbox_control, err));
+	if (!options->has_pool) /* else there is one built already, nearly always */
+		TRY(sandbox_open(&(struct sandbox_config){ options->sandbox_path },
+			&job->sandbox_control, err));
 	return job_send(job, AGENT_READY, NULL, NULL, 0, err);
 }
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "kit/base/prompt.h"
 #include "kit/base/str.h"
 #include "kit/crypto/setup.h"
 #include "kit/proc/lockdown.h"
@@ -36,6 +37,8 @@ static int parse_options(int argc, char **argv, struct options *options, struct 
 		{ "pool", no_argument, NULL, 'p' },
 		{ "no-pool", no_argument, NULL, 'n' },
 		{ "allow-loopback", no_argument, NULL, 'l' },
+		{ "no-loopback", no_argument, NULL, 'L' },
+		{ "nursery", no_argument, NULL, 'N' },
 		{},
 	};
 	for (int option; (option = getopt_long(argc, argv, "", rows, NULL)) != -1;) {
@@ -56,8 +59,10 @@ static int parse_options(int argc, char **argv, struct options *options, struct 
 			TRY(evidence_kind_parse(optarg, &options->platform, err));
 		else if (option == 'p' || option == 'n')
 			options->has_pool = option == 'p';
-		else if (option == 'l')
-			options->allows_loopback_fetch = true;
+		else if (option == 'l' || option == 'L')
+			options->allows_loopback_fetch = option == 'l';
+		else if (option == 'N')
+			options->is_nursery = true;
 		else
 			return err_set(err, E_INVALID, "unknown option");
 	}
@@ -75,6 +80,7 @@ static int serve_one(struct job *job, struct err *err)
 	TRY(message_receive(job->socket, 0, &message, err));
 	if (message.is_end)
 		return 0; /* not needed any more */
+	prompt_self();    /* somebody waits now */
 	for (size_t i = 0; i < ARRAY_SIZE(accepted); i++)
 		if (accepted[i].type == message.type)
 			return accepted[i].handle(job, &message, err);
@@ -91,6 +97,13 @@ static int run(int argc, char **argv, const struct log *log, struct err *err)
 	json_setup();
 	crypto_setup();
 	TRY(image_adopt(IMAGE_FD, options.image_digest, &image, err));
+	if (options.is_nursery) {
+		bool is_agent;
+		TRY(nursery_serve(CONTROL_FD, IMAGE_FD, &is_agent, err));
+		if (!is_agent)
+			return 0;
+		TRY(proc_harden(true, err)); /* a fork loses the parent-death signal */
+	}
 	TRY(job_prepare(&job, &options, log, image, CONTROL_FD, err));
 	return serve_one(&job, err);
 }
@@ -100,7 +113,8 @@ int main(int argc, char **argv)
 	struct err err;
 	const struct log log = { "tee-agent", STDERR_FILENO, LOG_INFO };
 	if (run(argc, argv, &log, &err) == 0)
-		return EXIT_SUCCESS;
+		_exit(EXIT_SUCCESS); /* the kernel frees memory in a tenth of the time of libcrypto
+				      */
 	log_event(&log, LOG_ERROR, "failed", "category", err_category_name(err.category), "error",
 		err.message, NULL);
 	return EXIT_FAILURE;

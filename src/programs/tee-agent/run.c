@@ -50,12 +50,12 @@ static int open_files(struct job *job, struct sandbox_files *files, struct err *
 	return 0;
 }
 
-/* The supervisor was started ahead; one that died meanwhile is replaced. */
+/* The supervisor may have been started ahead; one that died meanwhile is replaced. */
 static int renew_supervisor(struct job *job, struct err *err)
 {
 	struct pollfd control = { .fd = job->sandbox_control, .events = POLLRDHUP };
 	const struct sandbox_config config = { job->options->sandbox_path };
-	if (poll(&control, 1, 0) == 0)
+	if (job->sandbox_control >= 0 && poll(&control, 1, 0) == 0)
 		return 0;
 	fd_close(&job->sandbox_control);
 	return sandbox_open(&config, &job->sandbox_control, err);

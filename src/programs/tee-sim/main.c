@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "kit/base/fd.h"
+#include "kit/base/prompt.h"
 #include "kit/base/str.h"
 #include "kit/base/time.h"
 #include "kit/codec/hex.h"
@@ -109,6 +110,7 @@ static int run_serve(int argc, char **argv, struct err *err)
 	TRY(parse_options(argc, argv, &options, err));
 	if (!options.directory || !options.socket)
 		return err_set(err, E_INVALID, "serve needs --dir and --socket");
+	prompt_self();
 	TRY(proc_harden(options.dies_with_parent, err));
 	TRY(proc_keep_rights(NULL, 0, err));
 	auto_done(platform) platform = {};
