@@ -1,5 +1,6 @@
 """`cupel attest` from outside: verdicts, exit codes, hostile input, the isolated verifier."""
 import contextlib
+import hashlib
 import http.server
 import json
 import os
@@ -16,6 +17,7 @@ BUILD = pathlib.Path(os.environ.get("CUPEL_BUILD", ROOT / "build/release"))
 PROGRAMS = BUILD / "src/programs"
 VECTORS = ROOT.parent / "shared" / "vectors"
 AFFIRMING, REFUSED, USAGE, SIMULATED = 0, 1, 2, 3
+README = (ROOT / "policies/attest/README.md").read_text()
 
 needs_vectors = pytest.mark.skipif(not VECTORS.is_dir(), reason="the shared vectors are not here")
 
@@ -88,6 +90,42 @@ def test_real_quote_is_affirmed_in_its_time():
     status, out, _ = attest("verify", quote, "--collateral", collateral, "--json")
     assert status == REFUSED
     assert "tcb_info.expired" in [r["code"] for r in json.loads(out)["reasons"]]
+
+
+@needs_vectors
+def test_policies_by_name(tmp_path):
+    """A name is found, is what the default is, and never a file beside us."""
+    command = ["verify", QUOTE, "--collateral", FOLDER, "--as-of", "2025-06-20T00:00:00Z", "--json"]
+    reports = [attest(*command, *more) for more in ([], ["--policy", "strict"])]
+    assert [status for status, *_ in reports] == [AFFIRMING, AFFIRMING], reports
+    assert json.loads(reports[0][1]) == json.loads(reports[1][1])
+    names = sorted(path.stem for path in (ROOT / "policies/attest").glob("*.json"))
+    said = {}
+    for name in names:
+        status, out, error = attest(*command, "--policy", name)
+        report = json.loads(out)
+        said[name] = status
+        assert report["policy"] == name
+        text = json.dumps(json.loads((ROOT / f"policies/attest/{name}.json").read_text()),
+                          sort_keys=True, separators=(",", ":"))
+        assert report["policySha256"] == hashlib.sha256(text.encode()).hexdigest()
+        assert f"| `{name}`" in README or f", `{name}`" in README, name
+    assert said == {name: AFFIRMING if name in ("strict", "gcp-tdx", "azure-tdx") else REFUSED
+                    for name in names}
+    for bad in ("Strict", "no-such", "", ".", "..", "strict\n", "a" * 65):
+        status, _, error = attest(*command, "--policy", bad)
+        assert status == REFUSED and "no policy named" in error, bad
+    for vek, name in (("aws-snp", "snp5-ms-turin"), ("strict", "snp5-ms-turin")):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        for kind, to in (("report.bin", "report.bin"), ("vek.der", "vek.der")):
+            (folder / to).write_bytes((VECTORS / f"snp/reports/{name}.{kind}").read_bytes())
+        for kind in ("ask", "ark"):
+            (folder / f"{kind}.der").write_bytes((VECTORS / f"snp/ca/{kind}_turin.der").read_bytes())
+        out = json.loads(attest("verify", folder, "--policy", vek, "--json",
+                                "--as-of", "2026-06-01T00:00:00Z")[1])
+        codes = {reason["code"] for reason in out["reasons"]}
+        assert codes == {"crl.missing"} | ({"vek.csp_id"} if vek == "aws-snp" else set())
 
 
 def test_evidence_may_not_bring_its_own_policy(platform, tmp_path):

@@ -11,7 +11,7 @@ static int read_policy(const char *text, struct policy_document *document, struc
 START_TEST(shipped_policies_are_good)
 {
 	static const char *const names[] = { "strict", "azure-snp", "azure-tdx", "aws-snp",
-		"gcp-tdx", "gcp-vtpm", "simulated-development" };
+		"gcp-tdx", "gcp-snp", "gcp-vtpm", "simulated-development" };
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		char path[512];
 		struct err err;

@@ -14,7 +14,8 @@
 
 static const char usage[] =
 	"usage: cupel attest quote --report-data HEX --source KIND[:PATH] > FILE\n"
-	"       cupel attest verify FILE|DIR [--collateral DIR] [--policy FILE] [--as-of TIME]\n"
+	"       cupel attest verify FILE|DIR [--collateral DIR] [--policy NAME|FILE] [--as-of "
+	"TIME]\n"
 	"                           [--report-data HEX] [--simulated-root FILE] [--json]\n"
 	"       cupel attest inspect FILE\n"
 	"       cupel attest measure snp FIRMWARE [--kernel F --initrd F --cmdline TEXT]\n"
@@ -29,11 +30,14 @@ static const char usage[] =
 	"                           [--ca PEM] [--margin-hours N] [--as-of TIME]\n"
 	"       cupel attest collateral export DIR FILE | import FILE DIR\n"
 	"\n"
+	"Policies by NAME: strict (the default), azure-snp, azure-tdx, gcp-tdx, gcp-snp, "
+	"gcp-vtpm,\n"
+	"aws-snp, simulated-development.\n"
 	"Sources of quotes: simulated:SOCKET, configfs-tsm[:DIR], dstack[:SOCKET],\n"
 	"sev-guest[:DEVICE], tdx-guest[:vsock:CID:PORT|:SOCKET], vtpm[:TCTI].\n"
 	"A DIR of evidence or collateral holds files by name: quote.bin, tcb_info.json, ...\n"
 	"\n"
-	"Example: cupel attest verify quote.bin --collateral pcs/ --policy strict.json \\\n"
+	"Example: cupel attest verify quote.bin --collateral pcs/ --policy strict \\\n"
 	"             --as-of 2026-06-15T00:00:00Z\n"
 	"Exit status: 0 done or affirming, 1 refused or failed, 2 wrong usage or input,\n"
 	"             3 accepted, but not hardware.\n";

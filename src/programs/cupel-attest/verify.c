@@ -19,7 +19,7 @@
 
 enum { PATH_SIZE = 1024 };
 
-/* Strict, and everything in it said; used when no policy is given. */
+/* policies/attest/strict.json, used when no policy is given; the same hash. */
 static const char default_policy[] =
 	"{\"version\":1,\"name\":\"strict\",\"anchors\":[\"intel-sgx-root\",\"amd-ark-milan\","
 	"\"amd-ark-genoa\",\"amd-ark-turin\"],\"tpm\":{\"event_log_required\":true,"
@@ -78,16 +78,45 @@ static int parse_options(int argc, char **argv, struct options *options, struct 
 	return 0;
 }
 
+/*
+ * Where policies of that name may be: beside the installed programs, or in the tree they were built
+ * in. A name is a name even when a file is called the same; files have a '/' or end in ".json".
+ */
+static int find_policy(const char *given, char *ret_path, size_t size, struct err *err)
+{
+	static const char build[] = "/src/programs/cupel-attest";
+	char own[PATH_SIZE];
+	if (strchr(given, '/') || str_ends(given, ".json"))
+		return str_format(ret_path, size, err, "%s", given);
+	ssize_t got = readlink("/proc/self/exe", own, sizeof(own) - 1);
+	if (got < 0)
+		return err_sys(err, E_UNAVAILABLE, "reading /proc/self/exe");
+	own[got] = 0;
+	*strrchr(own, '/') = 0;
+	TRY(str_format(ret_path, size, err, "%s%s/%s.json", own,
+		str_ends(own, build) ? "/../../../policies/attest" : "/../../share/cupel/policies",
+		given));
+	if (!str_is_file_name(view_string(given), POLICY_NAME_MAX) || access(ret_path, R_OK) < 0)
+		return err_set(err, E_NOT_FOUND,
+			"no policy named '%.64s'; expected one of those in share/cupel/policies, "
+			"or "
+			"a file as ./NAME or NAME.json",
+			given);
+	return 0;
+}
+
 /* The policy's text, with what the command line adds written into it: what is judged is hashed. */
 static int make_policy(
 	struct loaded *loaded, const struct options *options, struct buf *text, struct err *err)
 {
 	struct view base = view_string(default_policy), root;
 	uint8_t digest[SHA256_SIZE];
+	char path[PATH_SIZE];
 	auto_json *policy = NULL;
-	if (options->policy)
-		TRY(load_file(loaded, options->policy, &base, err));
-	else if (loaded->bundle.items[BUNDLE_POLICY].size > 0)
+	if (options->policy) {
+		TRY(find_policy(options->policy, path, sizeof(path), err));
+		TRY(load_file(loaded, path, &base, err));
+	} else if (loaded->bundle.items[BUNDLE_POLICY].size > 0)
 		return err_set(err, E_INVALID,
 			"the evidence brings a policy of its own; say which one is yours by "
 			"--policy");

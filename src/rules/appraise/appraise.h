@@ -112,7 +112,7 @@ struct appraise_policy {
 		struct appraise_list host_data;
 		struct appraise_list id_keys;
 		struct appraise_list author_keys;
-		struct appraise_list csp_ids; /* text of the VLEK's extension */
+		struct appraise_list csp_ids; /* text of the VLEK's extension; a VCEK has none */
 		struct appraise_list chips;   /* accepted CHIP_IDs */
 	} snp;
 

@@ -228,8 +228,8 @@ static void check_vek(struct snp_appraisal *a)
 		appraise_fault(a->result, "vek.tcb");
 	if (!a->is_vlek && !is_padded_id(report->chip_id, vek.hardware_id))
 		appraise_fault(a->result, "vek.chip_id");
-	if (a->is_vlek && policy->snp.csp_ids.count > 0 &&
-		!appraise_list_has(&policy->snp.csp_ids, vek.csp_id))
+	if (policy->snp.csp_ids.count > 0 &&
+		(!a->is_vlek || !appraise_list_has(&policy->snp.csp_ids, vek.csp_id)))
 		appraise_fault(a->result, "vek.csp_id");
 	if (policy->snp.chips.count > 0 && !appraise_list_has(&policy->snp.chips, report->chip_id))
 		appraise_fault(a->result, "snp.chip");
