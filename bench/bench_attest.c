@@ -3,7 +3,7 @@
  * remembered), SNP, and the bare signature verifications each must do. Median and 95th percentile
  * of single calls; allocation is counted by mem_alloc's own peak where it is offered.
  *
- *	build/release/bench/bench_attest VECTORS_DIR [ROUNDS]
+ *	build/release/bench/bench_attest VECTORS_DIR [ROUNDS [NAME]]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +23,7 @@ static struct buf files[FILES_MAX];
 static size_t file_count;
 static uint64_t samples[ROUNDS_MAX];
 static const char *vectors;
+static const char *only; /* run measurements whose name begins so; NULL: all */
 
 static struct view file(const char *name)
 {
@@ -47,6 +48,8 @@ static int compare(const void *a, const void *b)
 static void measure(const char *name, size_t rounds, void (*step)(void *), void *context)
 {
 	uint64_t begin_usec = 0;
+	if (only && strncmp(name, only, strlen(only)) != 0)
+		return;
 	for (size_t i = 0; i < rounds + WARM_UP; i++) {
 		uint64_t at = time_monotonic_usec();
 		if (i == WARM_UP)
@@ -168,11 +171,13 @@ int main(int argc, char **argv)
 {
 	struct err err;
 	uint64_t rounds = ROUNDS_DEFAULT;
-	if (argc < 2 || (argc > 2 && str_parse_u64(argv[2], 1, ROUNDS_MAX, &rounds, &err) < 0)) {
-		(void)fprintf(stderr, "usage: bench_attest VECTORS_DIR [ROUNDS]\n");
+	if (argc < 2 || argc > 4 ||
+		(argc > 2 && str_parse_u64(argv[2], 1, ROUNDS_MAX, &rounds, &err) < 0)) {
+		(void)fprintf(stderr, "usage: bench_attest VECTORS_DIR [ROUNDS [NAME]]\n");
 		return 2;
 	}
 	vectors = argv[1];
+	only = argc > 3 ? argv[3] : NULL;
 	bench_bare((size_t)rounds);
 	bench_tdx((size_t)rounds);
 	bench_snp((size_t)rounds);

@@ -1,6 +1,7 @@
 /* SNP appraisal against the shared vectors, then properties of it. */
 #include "appraise_load.h"
 #include "kit/base/mem.h"
+#include "rules/appraise/policy.h"
 #include "rules/appraise/snp_vek.h"
 
 static int run_snp(struct vector_case *c)
@@ -31,7 +32,7 @@ static int run_flips(struct vector_case *c)
 {
 	struct snp_case t;
 	struct appraise_result result;
-	struct appraise_memo memo = {};
+	auto_done(appraise_memo) memo = {};
 	load_snp(c, &t);
 	appraise_snp(&t.input, &result);
 	if (!result.is_accepted || is_tried)
@@ -131,6 +132,32 @@ START_TEST(malformed_extension_is_not_absent)
 }
 END_TEST
 
+/* What chain_root_holds() takes as known. */
+START_TEST(known_roots_are_signed_by_themselves)
+{
+	static const char *const files[] = { "tdx/collateral/intel_root_ca.der",
+		"snp/ca/ark_milan.der", "snp/ca/ark_genoa.der", "snp/ca/ark_turin.der",
+		"tpm/gce/ca_root.der" };
+	size_t known = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		char path[256];
+		struct err err;
+		auto_done(buf) der = {};
+		struct x509 root;
+		uint8_t digest[SHA256_SIZE];
+		ck_assert_ok(str_format(path, sizeof(path), &err, "%s/%s", VECTORS, files[i]), err);
+		ck_assert_ok(fd_read_file(path, 8 << 20, &der, &err), err);
+		ck_assert_ok(x509_parse(buf_view(&der), &root, &err), err);
+		ck_assert_ok(x509_verify(&root, &root.key, &err), err);
+		ck_assert(view_equal(root.issuer, root.subject));
+		hash_bytes(HASH_SHA256, root.whole, digest);
+		for (size_t k = 0; k < appraise_known_anchor_count; k++)
+			known += memcmp(appraise_known_anchors[k].sha256, digest, SHA256_SIZE) == 0;
+	}
+	ck_assert_uint_eq(known, appraise_known_anchor_count);
+}
+END_TEST
+
 UNIT_MAIN("appraise_snp", real_reports, simulated_reports,
 	no_flipped_bit_and_no_truncation_is_accepted, certificate_table,
-	malformed_extension_is_not_absent)
+	malformed_extension_is_not_absent, known_roots_are_signed_by_themselves)

@@ -3,6 +3,7 @@
 #include "kit/base/mem.h"
 #include "rules/appraise/azure.h"
 #include "rules/appraise/eventlog.h"
+#include "rules/appraise/tpm_internal.h"
 
 static int run_tpm(struct vector_case *c)
 {
@@ -161,6 +162,37 @@ START_TEST(padding_alone_is_no_log)
 }
 END_TEST
 
+static int run_empty_numbers(struct vector_case *c)
+{
+	static const uint8_t point[64] = { 1 }, one[] = { 1 };
+	static const struct tpm_signature signatures[] = {
+		{ .algorithm = TPM_ALG_ECDSA, .hash = TPM_ALG_SHA256 },
+		{ TPM_ALG_ECDSA, TPM_ALG_SHA256, .r = { one, 1 }, .s = { one, 0 } },
+		{ TPM_ALG_ECDSA, TPM_ALG_SHA256, .r = { one, 0 }, .s = { one, 1 } },
+	};
+	const struct verify_key key = { .type = VERIFY_KEY_P256, .point = { point, 64 } };
+	struct tpm_case t;
+	struct appraise_result result;
+	load_tpm(c, &t);
+	appraise_tpm(&t.input, &result);
+	is_tried |= result.is_accepted;
+	for (size_t i = 0; result.is_accepted && i < ARRAY_SIZE(signatures); i++) {
+		struct appraise_result refused = {};
+		tpm_appraise_quote(&t.input, &key, &signatures[i], &refused);
+		ck_assert_str_eq(first_reason(&refused), "tpm.signature");
+	}
+	return 0;
+}
+
+/* Found by the fuzzer: bytes were copied from nowhere. */
+START_TEST(an_empty_r_or_s_is_refused)
+{
+	is_tried = false;
+	run_suite("tpm/sim", "cases.json", run_empty_numbers);
+	ck_assert(is_tried);
+}
+END_TEST
+
 UNIT_MAIN("appraise_tpm", real_quotes, simulated_quotes,
 	no_flipped_bit_and_no_truncation_is_accepted, azure_evidence, event_logs,
-	padding_alone_is_no_log)
+	padding_alone_is_no_log, an_empty_r_or_s_is_refused)

@@ -210,7 +210,7 @@ START_TEST(no_flipped_bit_and_no_truncation_is_accepted)
 {
 	struct fixture f;
 	struct appraise_result result;
-	struct appraise_memo memo = {};
+	auto_done(appraise_memo) memo = {};
 	setup(&f);
 	get_quote(&f, 0);
 	f.input.memo = &memo;

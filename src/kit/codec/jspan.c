@@ -348,16 +348,30 @@ bool jspan_next(
 	return true;
 }
 
-struct jspan jspan_get(struct jspan object, const char *name)
+void jspan_members(
+	struct jspan object, const char *const *names, size_t count, struct jspan *ret_values)
 {
 	struct view each;
 	struct jspan value;
+	size_t left = count;
+	for (size_t i = 0; i < count; i++)
+		ret_values[i] = (struct jspan){};
 	if (object.type != JSPAN_OBJECT)
-		return (struct jspan){};
-	for (size_t position = 0; jspan_next(object, &position, &each, &value);)
-		if (view_equal_string(each, name))
-			return value;
-	return (struct jspan){};
+		return;
+	for (size_t position = 0; left > 0 && jspan_next(object, &position, &each, &value);)
+		for (size_t i = 0; i < count; i++)
+			if (view_equal_string(each, names[i])) {
+				ret_values[i] = value; /* no name comes twice: jspan_check() */
+				left--;
+				break;
+			}
+}
+
+struct jspan jspan_get(struct jspan object, const char *name)
+{
+	struct jspan value;
+	jspan_members(object, &name, 1, &value);
+	return value;
 }
 
 size_t jspan_count(struct jspan container)

@@ -41,6 +41,10 @@ int jspan_check(
 /* A member by name; type JSPAN_NONE when absent or when value is no object. */
 struct jspan jspan_get(struct jspan object, const char *name);
 
+/* Several members in one pass: ret_values[i] is that of names[i], type JSPAN_NONE when absent. */
+void jspan_members(
+	struct jspan object, const char *const *names, size_t count, struct jspan *ret_values);
+
 /*
  * Walk the members of an object or the elements of an array: position starts as 0.
  * False at the end. ret_name (may be NULL) is the name without quotes, empty in arrays.

@@ -3,8 +3,9 @@
  * machines we do not control. Nothing here signs.
  *
  * A key is a set of views into the bytes it came from; it is turned into an OpenSSL key for one
- * verification. Points are checked to be on their curve, r and s to be in range (OpenSSL does
- * both), RSA moduli to have 2048 to 8192 bits and an odd exponent of at most 33 bits.
+ * verification, or kept in a verify_cache. Points are checked to be on their curve, r and s to be
+ * in range (OpenSSL does both), RSA moduli to have 2048 to 8192 bits and an odd exponent of at most
+ * 33 bits.
  */
 #ifndef KIT_CRYPTO_VERIFY_H
 #define KIT_CRYPTO_VERIFY_H
@@ -44,6 +45,29 @@ enum verify_scheme {
  */
 int verify_signature(const struct verify_key *key, enum verify_scheme scheme, struct view message,
 	struct view signature, struct err *err) MUST_CHECK;
+
+/*
+ * Keys made ready for OpenSSL, found again by the SHA-256 of key and scheme; the oldest goes when
+ * all slots are taken. All zeros at first; it never changes a verdict. About 6 KiB a slot.
+ */
+#define VERIFY_CACHE_MAX 6
+struct verify_cache {
+	struct verify_slot {
+		struct evp_pkey_ctx_st *context;
+		uint8_t id[32];
+	} slots[VERIFY_CACHE_MAX];
+	size_t next;
+};
+void verify_cache_done(struct verify_cache *cache);
+
+struct verify_claim {
+	enum verify_scheme scheme;
+	struct view message, signature;
+};
+
+/* verify_signature() with the key kept in cache (may be NULL). */
+int verify_cached(struct verify_cache *cache, const struct verify_key *key,
+	const struct verify_claim *claim, struct err *err) MUST_CHECK;
 
 /*
  * The same for an ECDSA signature as r || s, both big-endian and of the size of the curve (quotes,

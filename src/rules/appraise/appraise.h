@@ -15,6 +15,7 @@
 #define RULES_APPRAISE_APPRAISE_H
 
 #include "kit/base/buf.h"
+#include "kit/crypto/verify.h"
 
 #define APPRAISE_EVIDENCE_MAX (64 << 10) /* one quote or report with its certificates */
 #define APPRAISE_JSON_MAX (256 << 10)    /* TCB info, QE identity */
@@ -212,13 +213,16 @@ struct appraise_result {
 void appraise_result_copy(const struct appraise_result *from, struct appraise_result *ret_copy);
 
 /*
- * Signatures already checked, so that warm appraisals do not repeat those over certificates and
- * collateral. Owned by the caller, all zeros at first; it never changes a verdict.
+ * Signatures already checked and keys made ready, so that warm appraisals do not repeat those over
+ * certificates and collateral. Owned by the caller, all zeros at first, ended by
+ * appraise_memo_done(); it never changes a verdict.
  */
 struct appraise_memo {
 	uint8_t digests[APPRAISE_MEMO_MAX][APPRAISE_DIGEST_SIZE];
 	size_t next;
+	struct verify_cache keys;
 };
+void appraise_memo_done(struct appraise_memo *memo);
 
 /* True when the list holds value (compared without secret-dependent time). */
 bool appraise_list_has(const struct appraise_list *list, struct view value);

@@ -3,6 +3,7 @@
 
 #include "kit/crypto/hash.h"
 #include "rules/appraise/internal.h"
+#include "rules/appraise/policy.h"
 
 static const char *const status_names[TCB_STATUS_COUNT] = {
 	[TCB_UNKNOWN] = "unknown",
@@ -122,33 +123,64 @@ static bool memo_has(const struct appraise_memo *memo, const uint8_t *digest)
 	return false;
 }
 
-bool appraise_signed(struct appraise_memo *memo, const struct verify_key *key,
+void appraise_memo_done(struct appraise_memo *memo)
+{
+	verify_cache_done(&memo->keys);
+}
+
+bool appraise_signed_once(struct appraise_memo *memo, const struct verify_key *key,
 	enum verify_scheme scheme, struct view message, struct view signature)
 {
 	struct err ignored; /* the reason code says which signature */
+	const struct verify_claim claim = { scheme, message, signature };
+	return verify_cached(memo ? &memo->keys : NULL, key, &claim, &ignored) == 0;
+}
+
+bool appraise_signed(struct appraise_memo *memo, const struct verify_key *key,
+	enum verify_scheme scheme, struct view message, struct view signature)
+{
 	uint8_t digest[APPRAISE_DIGEST_SIZE];
 	if (memo) {
 		memo_digest(key, scheme, message, signature, digest);
 		if (memo_has(memo, digest))
 			return true;
 	}
-	if (verify_signature(key, scheme, message, signature, &ignored) < 0)
+	if (!appraise_signed_once(memo, key, scheme, message, signature))
 		return false;
 	if (memo)
 		memcpy(memo->digests[memo->next++ % APPRAISE_MEMO_MAX], digest, sizeof(digest));
 	return true;
 }
 
-bool appraise_signed_raw(struct appraise_memo *memo, const struct verify_key *key,
-	enum verify_scheme scheme, struct view message, struct view r_and_s)
+/* DER of r || s, as large as the key's point. */
+static bool to_der(const struct verify_key *key, struct view r_and_s,
+	uint8_t der[static VERIFY_ECDSA_DER_MAX], struct view *ret_signature)
 {
 	struct err ignored;
-	uint8_t der[VERIFY_ECDSA_DER_MAX];
 	size_t size;
 	if (r_and_s.size != key->point.size || r_and_s.size == 0 ||
 		verify_ecdsa_to_der(r_and_s, der, &size, &ignored) < 0)
 		return false;
-	return appraise_signed(memo, key, scheme, message, view_of(der, size));
+	*ret_signature = view_of(der, size);
+	return true;
+}
+
+bool appraise_signed_raw(struct appraise_memo *memo, const struct verify_key *key,
+	enum verify_scheme scheme, struct view message, struct view r_and_s)
+{
+	uint8_t der[VERIFY_ECDSA_DER_MAX];
+	struct view signature;
+	return to_der(key, r_and_s, der, &signature) &&
+	       appraise_signed(memo, key, scheme, message, signature);
+}
+
+bool appraise_signed_once_raw(struct appraise_memo *memo, const struct verify_key *key,
+	enum verify_scheme scheme, struct view message, struct view r_and_s)
+{
+	uint8_t der[VERIFY_ECDSA_DER_MAX];
+	struct view signature;
+	return to_der(key, r_and_s, der, &signature) &&
+	       appraise_signed_once(memo, key, scheme, message, signature);
 }
 
 const struct appraise_anchor *appraise_anchor_of(
@@ -189,6 +221,16 @@ bool chain_issued(
 	return view_equal(certificate->issuer, issuer->subject) &&
 	       appraise_signed(memo, &issuer->key, certificate->scheme, certificate->tbs,
 		       certificate->signature);
+}
+
+bool chain_root_holds(
+	struct appraise_memo *memo, const struct x509 *root, const struct appraise_anchor *anchor)
+{
+	for (size_t i = 0; anchor && i < appraise_known_anchor_count; i++)
+		if (memcmp(anchor->sha256, appraise_known_anchors[i].sha256,
+			    sizeof(anchor->sha256)) == 0)
+			return true;
+	return chain_issued(memo, root, root);
 }
 
 bool crl_open(

@@ -29,6 +29,12 @@ bool appraise_signed(struct appraise_memo *memo, const struct verify_key *key,
 bool appraise_signed_raw(struct appraise_memo *memo, const struct verify_key *key,
 	enum verify_scheme scheme, struct view message, struct view r_and_s);
 
+/* For what is new each time (quotes, reports): the key is kept, the signature always checked. */
+bool appraise_signed_once(struct appraise_memo *memo, const struct verify_key *key,
+	enum verify_scheme scheme, struct view message, struct view signature);
+bool appraise_signed_once_raw(struct appraise_memo *memo, const struct verify_key *key,
+	enum verify_scheme scheme, struct view message, struct view r_and_s);
+
 struct appraise_anchors {
 	const struct appraise_anchor *items;
 	size_t count;
@@ -56,6 +62,13 @@ bool chain_is_ca(const struct x509 *issuer, int below);
 /* Names link and the signature holds. */
 bool chain_issued(
 	struct appraise_memo *memo, const struct x509 *certificate, const struct x509 *issuer);
+
+/*
+ * The root is signed by itself. Of a root in appraise_known_anchors that is known (a test shows
+ * it): its hash names the bytes, the signature among them.
+ */
+bool chain_root_holds(
+	struct appraise_memo *memo, const struct x509 *root, const struct appraise_anchor *anchor);
 
 struct crl_codes {
 	const char *missing;

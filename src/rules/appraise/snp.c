@@ -138,7 +138,7 @@ static void check_chain(struct snp_appraisal *a)
 		appraise_fault(a->result, chain_codes.not_ca);
 	if (a->vek.key.type != VERIFY_KEY_P384)
 		appraise_fault(a->result, "vek.key");
-	if (!chain_issued(memo, &a->root, &a->root) ||
+	if (!chain_root_holds(memo, &a->root, a->anchor) ||
 		!chain_issued(memo, &a->intermediate, &a->root) ||
 		!chain_issued(memo, &a->vek, &a->intermediate))
 		appraise_fault(a->result, chain_codes.signature);
@@ -180,8 +180,8 @@ static void check_signature(struct snp_appraisal *a)
 		return; /* has its reason */
 	if (!take_scalar(a->report.r, r_and_s) ||
 		!take_scalar(a->report.s, r_and_s + SCALAR_SIZE) ||
-		!appraise_signed_raw(NULL, &a->vek.key, VERIFY_ECDSA_SHA384, a->report.signed_part,
-			view_of(r_and_s, sizeof(r_and_s))))
+		!appraise_signed_once_raw(a->input->memo, &a->vek.key, VERIFY_ECDSA_SHA384,
+			a->report.signed_part, view_of(r_and_s, sizeof(r_and_s))))
 		appraise_fault(a->result, "report.signature");
 }
 
@@ -345,7 +345,10 @@ static void appraise(struct snp_appraisal *a)
 void appraise_snp(const struct appraise_snp_input *input, struct appraise_result *ret_result)
 {
 	*ret_result = (struct appraise_result){ .platform = APPRAISE_PLATFORM_SNP, .anchor = "" };
-	struct snp_appraisal a = { .input = input, .result = ret_result };
+	auto_done(appraise_memo) own = {}; /* one key signs twice */
+	struct appraise_snp_input full = *input;
+	full.memo = input->memo ? input->memo : &own;
+	struct snp_appraisal a = { .input = &full, .result = ret_result };
 	appraise(&a);
 	appraise_conclude(ret_result, input->policy, a.anchor);
 }

@@ -128,8 +128,8 @@ static void check_pck_chain(struct tdx_appraisal *a)
 	if (!chain_is_ca(&a->root, PATH_BELOW_ROOT) || !chain_is_ca(&a->ca, 0) || a->leaf.is_ca)
 		appraise_fault(a->result, pck_codes.not_ca);
 	if (!is_p256(&a->leaf) || !is_p256(&a->ca) || !is_p256(&a->root) ||
-		!chain_issued(memo, &a->root, &a->root) || !chain_issued(memo, &a->ca, &a->root) ||
-		!chain_issued(memo, &a->leaf, &a->ca))
+		!chain_root_holds(memo, &a->root, a->anchor) ||
+		!chain_issued(memo, &a->ca, &a->root) || !chain_issued(memo, &a->leaf, &a->ca))
 		appraise_fault(a->result, pck_codes.signature);
 	(void)chain_dates(&a->root, a->input->as_of_ms, &pck_codes, a->result);
 	(void)chain_dates(&a->ca, a->input->as_of_ms, &pck_codes, a->result);
@@ -174,8 +174,8 @@ static void check_signatures(struct tdx_appraisal *a)
 		appraise_fault(a->result, "qe.ak_binding");
 	if (quote->qe_report.data[QE_FLAGS] & QE_FLAG_DEBUG)
 		appraise_fault(a->result, "qe.debug");
-	if (!appraise_signed_raw(
-		    NULL, &key, VERIFY_ECDSA_SHA256, quote->signed_part, quote->signature))
+	if (!appraise_signed_once_raw(a->input->memo, &key, VERIFY_ECDSA_SHA256, quote->signed_part,
+		    quote->signature))
 		appraise_fault(a->result, "quote.signature");
 }
 
@@ -245,7 +245,10 @@ static void appraise(struct tdx_appraisal *a)
 void appraise_tdx(const struct appraise_tdx_input *input, struct appraise_result *ret_result)
 {
 	*ret_result = (struct appraise_result){ .platform = APPRAISE_PLATFORM_TDX, .anchor = "" };
-	struct tdx_appraisal a = { .input = input, .result = ret_result };
+	auto_done(appraise_memo) own = {}; /* within one appraisal, too, things are said twice */
+	struct appraise_tdx_input full = *input;
+	full.memo = input->memo ? input->memo : &own;
+	struct tdx_appraisal a = { .input = &full, .result = ret_result };
 	for (size_t i = 0; i < TDX_CHAIN_COUNT; i++)
 		a.chains[i].limit = TDX_CHAIN_BYTES_MAX;
 	appraise(&a);

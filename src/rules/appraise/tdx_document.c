@@ -59,23 +59,34 @@ static bool open_signer(
 static bool split(
 	const struct document *document, struct jspan *ret_body, struct jspan *ret_signature)
 {
-	struct jspan outer;
+	const char *const names[] = { document->member, "signature" };
+	struct jspan outer, value, found[ARRAY_SIZE(names)] = {};
+	struct view name;
 	struct err ignored;
+	size_t count = 0;
 	if (jspan_check(document->text, APPRAISE_JSON_MAX, &outer, &ignored) < 0)
 		return false;
-	*ret_body = jspan_get(outer, document->member);
-	*ret_signature = jspan_get(outer, "signature");
-	return ret_body->type == JSPAN_OBJECT && ret_signature->type == JSPAN_STRING &&
-	       jspan_count(outer) == 2;
+	for (size_t position = 0; jspan_next(outer, &position, &name, &value); count++)
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+			if (view_equal_string(name, names[i]))
+				found[i] = value;
+	*ret_body = found[0];
+	*ret_signature = found[1];
+	return found[0].type == JSPAN_OBJECT && found[1].type == JSPAN_STRING && count == 2;
 }
 
-static void check_dates(
-	struct tdx_appraisal *a, struct jspan body, const struct document_codes *codes)
+/* Members that both documents begin with. */
+enum { BODY_ID, BODY_VERSION, BODY_ISSUED, BODY_NEXT, BODY_NUMBER, BODY_COUNT };
+static const char *const body_names[BODY_COUNT] = { "id", "version", "issueDate", "nextUpdate",
+	"tcbEvaluationDataNumber" };
+
+static void check_dates(struct tdx_appraisal *a, const struct jspan members[BODY_COUNT],
+	const struct document_codes *codes)
 {
 	uint64_t issued_ms, next_ms, as_of_ms = a->input->as_of_ms;
 	uint64_t age_max_ms = a->input->policy->collateral_age_max_ms;
-	if (!jspan_time(jspan_get(body, "issueDate"), &issued_ms) ||
-		!jspan_time(jspan_get(body, "nextUpdate"), &next_ms)) {
+	if (!jspan_time(members[BODY_ISSUED], &issued_ms) ||
+		!jspan_time(members[BODY_NEXT], &next_ms)) {
 		appraise_fault(a->result, codes->format);
 		return;
 	}
@@ -112,15 +123,16 @@ bool tdx_document_open(
 		return false;
 	}
 	int64_t version, number;
-	if (!jspan_is(jspan_get(body, "id"), document->id) ||
-		!jspan_integer(jspan_get(body, "version"), document->version, document->version,
-			&version)) {
+	struct jspan members[BODY_COUNT];
+	jspan_members(body, body_names, BODY_COUNT, members);
+	if (!jspan_is(members[BODY_ID], document->id) ||
+		!jspan_integer(
+			members[BODY_VERSION], document->version, document->version, &version)) {
 		appraise_fault(a->result, codes->id);
 		return false;
 	}
-	check_dates(a, body, codes);
-	if (!jspan_integer(jspan_get(body, "tcbEvaluationDataNumber"), 0, EVALUATION_NUMBER_MAX,
-		    &number)) {
+	check_dates(a, members, codes);
+	if (!jspan_integer(members[BODY_NUMBER], 0, EVALUATION_NUMBER_MAX, &number)) {
 		appraise_fault(a->result, codes->format);
 		return false;
 	}

@@ -22,6 +22,19 @@ enum {
 
 static const char format_fault[] = "tcb_info.format";
 
+enum {
+	INFO_FMSPC,
+	INFO_PCEID,
+	INFO_TYPE,
+	INFO_NUMBER,
+	INFO_LEVELS,
+	INFO_MODULE,
+	INFO_IDENTITIES,
+	INFO_COUNT
+};
+static const char *const info_names[INFO_COUNT] = { "fmspc", "pceId", "tcbType",
+	"tcbEvaluationDataNumber", "tcbLevels", "tdxModule", "tdxModuleIdentities" };
+
 struct level {
 	uint8_t sgx[TCB_COMPONENTS];
 	unsigned pcesvn;
@@ -56,28 +69,36 @@ static bool read_components(struct jspan array, uint8_t ret_svns[static TCB_COMP
 }
 
 /* Members that every level has, of platform, module and QE. */
-static bool read_level_common(struct jspan value, struct level *level)
+static bool read_level_common(struct jspan value, struct level *level, struct jspan *ret_tcb)
 {
+	enum { TCB, DATE, STATUS, ADVISORIES, COUNT };
+	static const char *const names[COUNT] = { "tcb", "tcbDate", "tcbStatus", "advisoryIDs" };
+	struct jspan members[COUNT], *advisories = &members[ADVISORIES];
 	uint64_t date_ms;
-	struct jspan date = jspan_get(value, "tcbDate");
-	struct jspan advisories = jspan_get(value, "advisoryIDs");
-	if (!jspan_time(date, &date_ms) || !jspan_string(date, &level->date) ||
-		(advisories.type != JSPAN_NONE && advisories.type != JSPAN_ARRAY))
+	jspan_members(value, names, COUNT, members);
+	if (!jspan_time(members[DATE], &date_ms) || !jspan_string(members[DATE], &level->date) ||
+		(advisories->type != JSPAN_NONE && advisories->type != JSPAN_ARRAY))
 		return false;
-	level->advisories = advisories.text;
-	level->status = tdx_status_of(jspan_get(value, "tcbStatus"));
+	level->advisories = advisories->text;
+	level->status = tdx_status_of(members[STATUS]);
+	*ret_tcb = members[TCB];
 	return level->status != TCB_UNKNOWN;
 }
 
 static bool read_level(struct jspan value, struct level *ret_level)
 {
+	enum { SGX, TDX, PCESVN, COUNT };
+	static const char *const names[COUNT] = { "sgxtcbcomponents", "tdxtcbcomponents",
+		"pcesvn" };
 	struct level level = {};
-	struct jspan tcb = jspan_get(value, "tcb");
+	struct jspan tcb, members[COUNT];
 	int64_t pcesvn;
-	if (!read_components(jspan_get(tcb, "sgxtcbcomponents"), level.sgx) ||
-		!read_components(jspan_get(tcb, "tdxtcbcomponents"), level.tdx) ||
-		!jspan_integer(jspan_get(tcb, "pcesvn"), 0, PCESVN_MAX, &pcesvn) ||
-		!read_level_common(value, &level))
+	if (!read_level_common(value, &level, &tcb))
+		return false;
+	jspan_members(tcb, names, COUNT, members);
+	if (!read_components(members[SGX], level.sgx) ||
+		!read_components(members[TDX], level.tdx) ||
+		!jspan_integer(members[PCESVN], 0, PCESVN_MAX, &pcesvn))
 		return false;
 	level.pcesvn = (unsigned)pcesvn;
 	*ret_level = level;
@@ -144,13 +165,12 @@ static bool find_levels(struct tdx_appraisal *a, struct jspan levels, struct fou
 }
 
 /* The identity "TDX_xx" for a module major version; NONE when there is none. */
-static struct jspan module_identity(struct jspan tcb_info, uint8_t major)
+static struct jspan module_identity(const struct jspan info[INFO_COUNT], uint8_t major)
 {
 	static const char digits[] = "0123456789ABCDEF";
 	char id[MODULE_ID_SIZE] = { 'T', 'D', 'X', '_', digits[major >> 4], digits[major & 15], 0 };
-	struct jspan identities = jspan_get(tcb_info, "tdxModuleIdentities");
 	struct jspan each;
-	for (size_t position = 0; jspan_next(identities, &position, NULL, &each);)
+	for (size_t position = 0; jspan_next(info[INFO_IDENTITIES], &position, NULL, &each);)
 		if (jspan_is(jspan_get(each, "id"), id))
 			return each;
 	return (struct jspan){};
@@ -184,10 +204,10 @@ bool tdx_isvsvn_levels(
 		return false;
 	for (size_t position = 0; jspan_next(levels, &position, NULL, &each);) {
 		struct level level;
+		struct jspan tcb;
 		int64_t wanted;
-		if (!jspan_integer(
-			    jspan_get(jspan_get(each, "tcb"), "isvsvn"), 0, ISVSVN_MAX, &wanted) ||
-			!read_level_common(each, &level))
+		if (!read_level_common(each, &level, &tcb) ||
+			!jspan_integer(jspan_get(tcb, "isvsvn"), 0, ISVSVN_MAX, &wanted))
 			return false;
 		*ret_latest = MAX(*ret_latest, wanted);
 		if (wanted > isvsvn || wanted <= matched)
@@ -198,15 +218,15 @@ bool tdx_isvsvn_levels(
 	return true;
 }
 
-static void appraise_module(struct tdx_appraisal *a, struct jspan tcb_info)
+static void appraise_module(struct tdx_appraisal *a, const struct jspan info[INFO_COUNT])
 {
 	const uint8_t *svn = a->quote.tee_tcb_svn.data;
 	int64_t latest;
 	if (svn[1] == 0) { /* no version of its own: the base module, without levels */
-		check_module_identity(a, jspan_get(tcb_info, "tdxModule"));
+		check_module_identity(a, info[INFO_MODULE]);
 		return;
 	}
-	struct jspan identity = module_identity(tcb_info, svn[1]);
+	struct jspan identity = module_identity(info, svn[1]);
 	if (identity.type == JSPAN_NONE) {
 		appraise_fault(a->result, "tdx_module.unknown_version");
 		return;
@@ -251,7 +271,7 @@ static bool is_hardware_current(enum tcb_status sgx)
  * A TD that was launched under an old module on a platform whose module has since been updated
  * (TEE_TCB_SVN2): the hardware is current, the TD needs a relaunch.
  */
-static enum tcb_status relaunch(struct tdx_appraisal *a, struct jspan tcb_info,
+static enum tcb_status relaunch(struct tdx_appraisal *a, const struct jspan info[INFO_COUNT],
 	const struct found *found, enum tcb_status merged)
 {
 	const uint8_t *svn2 = a->quote.tee_tcb_svn2.data;
@@ -265,7 +285,7 @@ static enum tcb_status relaunch(struct tdx_appraisal *a, struct jspan tcb_info,
 	int64_t wanted = found->latest.tdx[0];
 	if (svn2[1] != 0) {
 		enum tcb_status ignored;
-		struct jspan identity = module_identity(tcb_info, svn2[1]);
+		struct jspan identity = module_identity(info, svn2[1]);
 		if (identity.type == JSPAN_NONE) {
 			appraise_fault(a->result, "tdx_module.unknown_version");
 			return merged;
@@ -280,12 +300,12 @@ static enum tcb_status relaunch(struct tdx_appraisal *a, struct jspan tcb_info,
 		       : TCB_TD_RELAUNCH_ADVISED;
 }
 
-static void check_platform(struct tdx_appraisal *a, struct jspan tcb_info)
+static void check_platform(struct tdx_appraisal *a, const struct jspan info[INFO_COUNT])
 {
 	uint8_t fmspc[FMSPC_SIZE], pceid[PCEID_SIZE];
 	int64_t type, number;
-	if (!jspan_hex(jspan_get(tcb_info, "fmspc"), fmspc, sizeof(fmspc)) ||
-		!jspan_hex(jspan_get(tcb_info, "pceId"), pceid, sizeof(pceid))) {
+	if (!jspan_hex(info[INFO_FMSPC], fmspc, sizeof(fmspc)) ||
+		!jspan_hex(info[INFO_PCEID], pceid, sizeof(pceid))) {
 		appraise_fault(a->result, format_fault);
 		return;
 	}
@@ -293,9 +313,9 @@ static void check_platform(struct tdx_appraisal *a, struct jspan tcb_info)
 		appraise_fault(a->result, "tcb_info.fmspc");
 	if (!view_equal(a->pck.pceid, view_of(pceid, sizeof(pceid))))
 		appraise_fault(a->result, "tcb_info.pceid");
-	if (!jspan_integer(jspan_get(tcb_info, "tcbType"), 0, 0, &type))
+	if (!jspan_integer(info[INFO_TYPE], 0, 0, &type))
 		appraise_fault(a->result, "tcb_info.tcb_type");
-	if (jspan_integer(jspan_get(tcb_info, "tcbEvaluationDataNumber"), 0, INT64_MAX, &number))
+	if (jspan_integer(info[INFO_NUMBER], 0, INT64_MAX, &number))
 		a->result->evaluation_number = (uint64_t)number;
 }
 
@@ -326,12 +346,14 @@ void tdx_appraise_tcb(struct tdx_appraisal *a, struct jspan tcb_info)
 	struct found found = {};
 	if (!a->has_pck)
 		return;
-	check_platform(a, tcb_info);
-	if (!find_levels(a, jspan_get(tcb_info, "tcbLevels"), &found)) {
+	struct jspan info[INFO_COUNT];
+	jspan_members(tcb_info, info_names, INFO_COUNT, info);
+	check_platform(a, info);
+	if (!find_levels(a, info[INFO_LEVELS], &found)) {
 		appraise_fault(result, format_fault);
 		return;
 	}
-	appraise_module(a, tcb_info);
+	appraise_module(a, info);
 	if (!found.has_matched) {
 		appraise_fault(result, "tcb.no_level");
 		return;
@@ -340,7 +362,7 @@ void tdx_appraise_tcb(struct tdx_appraisal *a, struct jspan tcb_info)
 	result->tcb_date = found.matched.date;
 	result->advisories = found.matched.advisories;
 	enum tcb_status merged = converge(result->platform_status, result->module_status);
-	merged = relaunch(a, tcb_info, &found, merged);
+	merged = relaunch(a, info, &found, merged);
 	result->status = converge(merged, result->qe_status);
 	tdx_require_status(a, result->status);
 	/* Words that do not converge (a module in need of configuration, say) refuse by themselves.

@@ -32,12 +32,12 @@ static bool check_ecdsa(const struct quote_check *q, enum verify_scheme scheme)
 {
 	uint8_t r_and_s[96] = {};
 	size_t half = q->key->point.size / 2;
-	if (half > sizeof(r_and_s) / 2 || q->signature->r.size > half ||
-		q->signature->s.size > half)
+	struct view r = q->signature->r, s = q->signature->s;
+	if (half > sizeof(r_and_s) / 2 || r.size == 0 || r.size > half || s.size == 0 ||
+		s.size > half)
 		return false;
-	memcpy(r_and_s + half - q->signature->r.size, q->signature->r.data, q->signature->r.size);
-	memcpy(r_and_s + 2 * half - q->signature->s.size, q->signature->s.data,
-		q->signature->s.size);
+	memcpy(r_and_s + half - r.size, r.data, r.size);
+	memcpy(r_and_s + 2 * half - s.size, s.data, s.size);
 	return appraise_signed_raw(
 		NULL, q->key, scheme, q->input->attest, view_of(r_and_s, 2 * half));
 }
