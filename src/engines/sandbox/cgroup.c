@@ -30,7 +30,7 @@ enum {
 	NSEC_PER_USEC = 1000,
 	REMOVE_TRIES = 200,
 	REMOVE_PAUSE_NSEC = 100 * 1000,
-	PATH_BYTES = 128,
+	PATH_BYTES = 512,
 };
 
 #define MOUNT_POINT "/sys/fs/cgroup"
@@ -43,25 +43,74 @@ static const char *const v1_names[CGROUP_CONTROLLER_COUNT] = {
 	[CGROUP_CPU] = "cpuacct",
 };
 
-/* Where the slice of a controller is; v2 has one place for all. */
-static const char *slice_path(enum sandbox_backend backend, int controller)
-{
-	static const char *const v1_paths[CGROUP_CONTROLLER_COUNT] = {
-		[CGROUP_MEMORY] = MOUNT_POINT "/memory/" SLICE,
-		[CGROUP_PIDS] = MOUNT_POINT "/pids/" SLICE,
-		[CGROUP_CPU] = MOUNT_POINT "/cpuacct/" SLICE,
-	};
-	return backend == SANDBOX_BACKEND_CGROUP_V2 ? MOUNT_POINT "/" SLICE : v1_paths[controller];
-}
-
 static int controller_count(enum sandbox_backend backend)
 {
 	return backend == SANDBOX_BACKEND_CGROUP_V2 ? 1 : CGROUP_CONTROLLER_COUNT;
 }
 
-enum sandbox_backend cgroup_detect(void)
+static bool read_text(int dir, const char *file, char *text, size_t size)
 {
-	if (access(MOUNT_POINT "/cgroup.controllers", F_OK) == 0)
+	text[0] = 0;
+	if (dir < 0)
+		return false;
+	auto_close fd = openat(dir, file, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
+	text[got > 0 ? got : 0] = 0;
+	return got > 0;
+}
+
+static bool is_delegated(const char *dir)
+{
+	char text[FILE_BYTES_MAX];
+	auto_close fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 && faccessat(fd, ".", W_OK, 0) == 0 &&
+	       faccessat(fd, "cgroup.procs", W_OK, 0) == 0 &&
+	       read_text(fd, "cgroup.subtree_control", text, sizeof(text)) &&
+	       strstr(text, "memory") && strstr(text, "pids");
+}
+
+/*
+ * v2 without root: the nearest directory above our own group that was given to this user (systemd:
+ * Delegate=yes, user@.service) and hands memory and pids on. False when there is none.
+ */
+static bool find_delegated(char path[static PATH_BYTES])
+{
+	struct err ignored;
+	auto_done(buf) own = {};
+	if (fd_read_file("/proc/self/cgroup", FILE_BYTES_MAX, &own, &ignored) < 0)
+		return false;
+	const char *start = strstr(buf_string(&own), "0::/");
+	if (!start || str_format(path, PATH_BYTES, &ignored, MOUNT_POINT "%.*s",
+			      (int)strcspn(start + 3, "\n"), start + 3) < 0)
+		return false;
+	while (!is_delegated(path)) {
+		char *end = strrchr(path, '/');
+		if ((size_t)(end - path) < sizeof(MOUNT_POINT))
+			return false;
+		*end = 0;
+	}
+	return true;
+}
+
+/* Where the slice of a controller is; v2 has one place for all. */
+static int slice_path(
+	const struct cgroup *group, int controller, char path[static PATH_BYTES], struct err *err)
+{
+	char base[PATH_BYTES];
+	if (group->is_rootless && find_delegated(base))
+		return str_format(path, PATH_BYTES, err, "%s/" SLICE, base);
+	if (group->backend == SANDBOX_BACKEND_CGROUP_V2)
+		return str_format(path, PATH_BYTES, err, MOUNT_POINT "/" SLICE);
+	return str_format(path, PATH_BYTES, err, MOUNT_POINT "/%s/" SLICE, v1_names[controller]);
+}
+
+enum sandbox_backend cgroup_detect(bool is_rootless)
+{
+	char base[PATH_BYTES];
+	bool is_v2 = access(MOUNT_POINT "/cgroup.controllers", F_OK) == 0;
+	if (is_v2 && is_rootless)
+		return find_delegated(base) ? SANDBOX_BACKEND_CGROUP_V2 : SANDBOX_BACKEND_NONE;
+	if (is_v2)
 		return SANDBOX_BACKEND_CGROUP_V2;
 	for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++) {
 		char path[PATH_BYTES];
@@ -84,17 +133,6 @@ static int write_value(int dir, const char *file, uint64_t value, struct err *er
 	if (write(fd, text, strlen(text)) < 0)
 		return err_sys(err, E_UNAVAILABLE, "cgroup file %s = %s", file, text);
 	return 0;
-}
-
-static bool read_text(int dir, const char *file, char *text, size_t size)
-{
-	text[0] = 0;
-	if (dir < 0)
-		return false;
-	auto_close fd = openat(dir, file, O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
-	text[got > 0 ? got : 0] = 0;
-	return got > 0;
 }
 
 static uint64_t read_value(int dir, const char *file)
@@ -163,27 +201,28 @@ bool cgroup_set_tasks(const struct cgroup *group, uint64_t tasks)
 	       write_value(group->dirs[is_v2 ? 0 : CGROUP_PIDS], "pids.max", tasks, &ignored) == 0;
 }
 
-static int enable_controllers(const char *path, struct err *err)
+/* cpu is for a limit of the rate, which is root's to give; its usage is always counted. */
+static int enable_controllers(const char *path, bool with_cpu, struct err *err)
 {
-	static const char wanted[] = "+memory +pids +cpu";
+	const char *wanted = with_cpu ? "+memory +pids +cpu" : "+memory +pids";
 	char file[PATH_BYTES];
 	TRY(str_format(file, sizeof(file), err, "%s/cgroup.subtree_control", path));
 	auto_close fd = -1;
 	TRY(fd_open(file, O_WRONLY, 0, &fd, err));
-	if (write(fd, wanted, sizeof(wanted) - 1) < 0)
-		return err_sys(err, E_UNAVAILABLE, "enabling memory, pids and cpu in %s", path);
+	if (write(fd, wanted, strlen(wanted)) < 0)
+		return err_sys(err, E_UNAVAILABLE, "enabling %s in %s", wanted, path);
 	return 0;
 }
 
-static int make_slice(enum sandbox_backend backend, int controller, struct err *err)
+static int make_slice(const struct cgroup *group, const char *path, struct err *err)
 {
-	const char *path = slice_path(backend, controller);
 	if (mkdir(path, 0755) < 0 && errno != EEXIST)
 		return err_sys(err, E_UNAVAILABLE, "mkdir %s", path);
-	if (backend != SANDBOX_BACKEND_CGROUP_V2)
+	if (group->backend != SANDBOX_BACKEND_CGROUP_V2)
 		return 0;
-	TRY(enable_controllers(MOUNT_POINT, err));
-	return enable_controllers(path, err);
+	if (!group->is_rootless)
+		TRY(enable_controllers(MOUNT_POINT, true, err));
+	return enable_controllers(path, !group->is_rootless, err);
 }
 
 /* Kill what is inside a stale group and remove it. */
@@ -212,10 +251,11 @@ static bool remove_group(int slice, const char *name)
 
 static int make_one(struct cgroup *group, int controller, struct err *err)
 {
-	const char *slice = slice_path(group->backend, controller);
+	char slice[PATH_BYTES];
+	TRY(slice_path(group, controller, slice, err));
 	auto_close dir = open(slice, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0) {
-		TRY(make_slice(group->backend, controller, err));
+		TRY(make_slice(group, slice, err));
 		TRY(fd_open(slice, O_PATH | O_DIRECTORY, 0, &dir, err));
 	}
 	int status = mkdirat(dir, group->name, 0755);
@@ -257,11 +297,12 @@ static void open_gauges(struct cgroup *group)
 			group->gauges[i] = -1;
 }
 
-int cgroup_make(
-	struct cgroup *ret_group, int pid, const struct sandbox_limits *limits, struct err *err)
+int cgroup_make(struct cgroup *ret_group, int pid, bool is_rootless,
+	const struct sandbox_limits *limits, struct err *err)
 {
 	struct cgroup group = CGROUP_NONE;
-	group.backend = cgroup_detect();
+	group.is_rootless = is_rootless;
+	group.backend = cgroup_detect(is_rootless);
 	if (group.backend == SANDBOX_BACKEND_NONE) {
 		*ret_group = group;
 		return 0;
@@ -375,9 +416,11 @@ bool cgroup_remove(struct cgroup *group)
 			continue;
 		fd_close(&group->dirs[i]);
 		struct err missing;
+		char path[PATH_BYTES];
 		auto_close slice = -1;
-		int status = fd_open(
-			slice_path(group->backend, i), O_PATH | O_DIRECTORY, 0, &slice, &missing);
+		int status = slice_path(group, i, path, &missing);
+		if (status == 0)
+			status = fd_open(path, O_PATH | O_DIRECTORY, 0, &slice, &missing);
 		all_gone = status == 0 && remove_group(slice, group->name) && all_gone;
 	}
 	return all_gone;
@@ -404,9 +447,16 @@ static bool is_stale(const char *name)
 uint32_t cgroup_sweep(void)
 {
 	uint32_t removed = 0;
-	enum sandbox_backend backend = cgroup_detect();
-	for (int i = 0; backend != SANDBOX_BACKEND_NONE && i < controller_count(backend); i++) {
-		DIR *slice = opendir(slice_path(backend, i));
+	struct cgroup group = CGROUP_NONE;
+	struct err ignored;
+	char path[PATH_BYTES];
+	group.backend = cgroup_detect(false);
+	if (group.backend == SANDBOX_BACKEND_NONE)
+		return 0;
+	for (int i = 0; i < controller_count(group.backend); i++) {
+		DIR *slice = NULL;
+		if (slice_path(&group, i, path, &ignored) == 0)
+			slice = opendir(path);
 		if (!slice)
 			continue;
 		for (struct dirent *entry = readdir(slice); entry; entry = readdir(slice))

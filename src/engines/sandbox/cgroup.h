@@ -25,6 +25,7 @@ enum { CGROUP_NAME_MAX = 24 };
 
 struct cgroup {
 	enum sandbox_backend backend;
+	bool is_rootless; /* then only a delegated part of v2 */
 	char name[CGROUP_NAME_MAX];
 	int dirs[CGROUP_CONTROLLER_COUNT];  /* v2 uses the first only; -1 when not there */
 	int procs[CGROUP_CONTROLLER_COUNT]; /* cgroup.procs, open for writing (v1) */
@@ -33,7 +34,7 @@ struct cgroup {
 
 #define CGROUP_NONE       \
 	((struct cgroup){ \
-		SANDBOX_BACKEND_NONE, "", { -1, -1, -1 }, { -1, -1, -1 }, { -1, -1, -1 } })
+		SANDBOX_BACKEND_NONE, false, "", { -1, -1, -1 }, { -1, -1, -1 }, { -1, -1, -1 } })
 
 struct cgroup_usage {
 	uint64_t cpu_usec;
@@ -43,15 +44,15 @@ struct cgroup_usage {
 };
 
 /* Which back end this machine offers now. */
-enum sandbox_backend cgroup_detect(void);
+enum sandbox_backend cgroup_detect(bool is_rootless);
 
 /*
  * Make the groups of supervisor pid and set their limits. A group of that name left by a dead
  * supervisor is removed first. A machine without cgroups gives backend NONE and success; a
  * machine with them that refuses gives E_UNAVAILABLE.
  */
-int cgroup_make(struct cgroup *ret_group, int pid, const struct sandbox_limits *limits,
-	struct err *err) MUST_CHECK;
+int cgroup_make(struct cgroup *ret_group, int pid, bool is_rootless,
+	const struct sandbox_limits *limits, struct err *err) MUST_CHECK;
 int cgroup_set_limits(
 	struct cgroup *group, const struct sandbox_limits *limits, struct err *err) MUST_CHECK;
 

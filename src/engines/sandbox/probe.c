@@ -103,7 +103,7 @@ static void probe_namespaces(struct probe *probe)
 
 static void probe_cgroups(struct probe *probe)
 {
-	enum sandbox_backend backend = cgroup_detect();
+	enum sandbox_backend backend = cgroup_detect(geteuid() != 0);
 	add(probe, "cgroups", backend != SANDBOX_BACKEND_NONE, sandbox_backend_name(backend),
 		"mount cgroup2, or v1 with memory, pids and cpuacct, writable at /sys/fs/cgroup");
 	bool is_v2 = backend == SANDBOX_BACKEND_CGROUP_V2;
