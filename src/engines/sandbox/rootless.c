@@ -32,6 +32,8 @@ enum {
 	DECIMAL = 10,
 };
 
+#define ID_LAST 4294967294u /* of the kernel's own, full map */
+
 static int write_self(const char *name, const char *text, struct err *err)
 {
 	auto_close fd = -1;
@@ -69,20 +71,20 @@ static bool covers(const char *map, uint64_t id, uint64_t *ret_outside)
 	return false;
 }
 
-/* Root, but perhaps only of a namespace in which nothing else is mapped. */
+/* Root of the machine, whose ids are all mapped to themselves; or only of a user namespace. */
 static int look_at_root(struct slot *slot, struct err *err)
 {
 	auto_done(buf) map = {};
-	uint64_t outside = 0;
+	uint64_t first = 0;
+	uint64_t last = 0;
 	TRY(fd_read_file("/proc/self/uid_map", PATH_BYTES, &map, err));
-	if (covers(buf_string(&map), slot->host_uid, &outside) &&
-		covers(buf_string(&map), SLOT_INIT_UID, &outside))
+	if (covers(buf_string(&map), 0, &first) && first == 0 &&
+		covers(buf_string(&map), ID_LAST, &last) && last == ID_LAST)
 		return 0;
-	if (!covers(buf_string(&map), 0, &outside) || outside == 0)
+	if (first == 0)
 		return err_set(err, E_DENIED,
-			"this user namespace has no id for a payload but root's; start it as an "
-			"ordinary user, or map ids from %d on",
-			SLOT_INIT_UID);
+			"root of this user namespace is root of the machine, or of its parent; "
+			"start it as an ordinary user");
 	slot->is_rootless = true;
 	return 0;
 }

@@ -6,9 +6,9 @@
 
 /*
  * If we are an ordinary user: become root of a new user namespace with this one user in it, and of
- * a copy of the mounts. If we are root of a namespace that has no ids to give away: note that.
- * Otherwise nothing. Sets slot->is_rootless. E_UNAVAILABLE says which setting forbids it; E_DENIED
- * when the only id is the machine's root.
+ * a copy of the mounts. If we are root of a user namespace only: note that. Otherwise nothing. Sets
+ * slot->is_rootless. E_UNAVAILABLE says which setting forbids it; E_DENIED when such a root is the
+ * machine's root after all.
  */
 int rootless_enter(struct slot *slot, struct err *err) MUST_CHECK;
 
