@@ -123,5 +123,82 @@ START_TEST(dstack_names_are_recomputed)
 }
 END_TEST
 
+/* Rows of the vectors of dstack's own SDK: both versions, an empty log, a real boot. */
+START_TEST(dstack_runtime_events_of_both_versions)
+{
+	struct err err;
+	auto_done(buf) text = {};
+	auto_json *rows = NULL;
+	if (fd_read_file(VECTORS "/dstack-env/runtime-events.json", 4 << 20, &text, &err) < 0)
+		return;
+	ck_assert_ok(json_parse(buf_view(&text), 4 << 20, &rows, &err), err);
+	ck_assert_uint_ge(json_size(rows), 4);
+	for (size_t i = 0; i < json_size(rows); i++) {
+		auto_done(buf) log = {};
+		struct dstack_replay replay;
+		char rtmr3[HEX_SIZE(SHA384_SIZE)];
+		const struct json *row = json_at(rows, i);
+		ck_assert_ok(json_encode(json_get(row, "event_log"), &log, &err), err);
+		ck_assert(dstack_log_replay(buf_view(&log), &replay));
+		ck_assert(!replay.has_data_fault);
+		hex_encode(view_of(replay.rtmr[3], SHA384_SIZE), rtmr3);
+		ck_assert_str_eq(rtmr3, json_as_string(json_get(row, "rtmr3")));
+	}
+}
+END_TEST
+
+#define EVENT_2(name, payload, rest)                                             \
+	"[{\"imr\":3,\"event_type\":134217729,\"digest\":\"\",\"event\":\"" name \
+	"\",\"event_payload\":\"" payload "\"" rest "}]"
+/* {"name":"a:b","payload":"0a","type":134217729} */
+#define PREIMAGE                                                           \
+	"7b226e616d65223a22613a62222c227061796c6f6164223a223061222c227479" \
+	"7065223a3133343231373732397d"
+
+START_TEST(dstack_version_2_is_strict)
+{
+	const struct {
+		const char *text;
+		bool is_good, has_fault;
+	} rows[] = {
+		{ EVENT_2("a:b", "0a", ",\"version\":2"), true, false },
+		{ EVENT_2("a:b", "0A", ",\"version\":2,\"preimage\":\"" PREIMAGE "\""), true,
+			false },
+		{ EVENT_2("a:c", "0a", ",\"version\":2,\"preimage\":\"" PREIMAGE "\""), true,
+			true },
+		{ EVENT_2("a:b", "0b", ",\"version\":2,\"preimage\":\"" PREIMAGE "\""), true,
+			true },
+		{ EVENT_2("a:b", "0a", ",\"version\":2,\"preimage\":\"" PREIMAGE "00\""), true,
+			true },
+		{ EVENT_2("a:b", "0a", ",\"version\":2,\"preimage\":1"), false, false },
+		{ EVENT_2("a:b", "0a", ",\"version\":1"), false, false },
+		{ EVENT_2("ab", "0a", ",\"version\":1"), true, false },
+		{ EVENT_2("ab", "0a", ",\"version\":1,\"preimage\":\"" PREIMAGE "\""), false,
+			false },
+		{ EVENT_2("ab", "0a", ",\"preimage\":\"" PREIMAGE "\""), false, false },
+		{ EVENT_2("ab", "0a", ",\"version\":3"), false, false },
+		{ EVENT_2("ab", "0a", ",\"version\":0"), false, false },
+		{ EVENT_2("ab", "0a", ",\"version\":\"2\""), false, false },
+		{ EVENT_2("ab", "0", ",\"version\":2"), false, false },
+		{ EVENT_2("a\\u0022b", "0a", ",\"version\":2"), false, false },
+	};
+	uint8_t first[SHA384_SIZE];
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct dstack_replay replay;
+		ck_assert_msg(
+			dstack_log_replay(view_string(rows[i].text), &replay) == rows[i].is_good,
+			"%s", rows[i].text);
+		if (rows[i].is_good)
+			ck_assert_msg(
+				replay.has_data_fault == rows[i].has_fault, "%s", rows[i].text);
+		if (i == 0)
+			memcpy(first, replay.rtmr[3], sizeof(first));
+		if (i == 1) /* one event, one digest, however its payload was written */
+			ck_assert(memcmp(first, replay.rtmr[3], sizeof(first)) == 0);
+	}
+}
+END_TEST
+
 UNIT_MAIN("appraise_tdx", ccel_replays_to_the_quote, dstack_log_replays_to_the_quote,
-	dstack_names_are_recomputed, real_quotes, simulated_quotes)
+	dstack_names_are_recomputed, dstack_runtime_events_of_both_versions,
+	dstack_version_2_is_strict, real_quotes, simulated_quotes)

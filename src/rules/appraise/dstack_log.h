@@ -1,8 +1,9 @@
 /*
- * dstack's event log: a JSON array of {imr, event_type, digest, event, event_payload}. Boot events
+ * dstack's event log: a JSON array of {imr, event_type, digest, event, event_payload} and, from
+ * version 2 on, {version, preimage}. Boot events
  * come with digests; runtime events (type 0x08000001, RTMR3) are recomputed from name and payload,
  * whatever digest is given, because a replay of given digests says nothing about names.
- * Source: Dstack-TEE/dstack, runtime events version 1; docs/reference/attestation.md.
+ * Source: Dstack-TEE/dstack, runtime events versions 1 and 2; docs/reference/attestation.md.
  */
 #ifndef RULES_APPRAISE_DSTACK_LOG_H
 #define RULES_APPRAISE_DSTACK_LOG_H
