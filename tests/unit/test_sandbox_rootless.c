@@ -389,6 +389,21 @@ START_TEST(a_delegated_cgroup_is_used)
 }
 END_TEST
 
+START_TEST(the_selftest_passes)
+{
+	int status;
+	become(NOBODY);
+	pid_t child = fork();
+	if (child == 0) {
+		(void)!freopen("/dev/null", "we", stdout);
+		execl(supervisor, "cupel-sandbox", "selftest", NULL);
+		_exit(1);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 /* doctor tells an ordinary user what he can have. */
 START_TEST(probing)
 {
@@ -414,4 +429,4 @@ UNIT_MAIN("sandbox_rootless", lacks_are_named, a_plan_that_needs_them_is_refused
 	exposure_is_that_of_root, only_the_image_is_executed, inputs_are_directories,
 	a_directory_without_a_path_is_refused, without_user_namespaces_it_is_refused,
 	host_uid_0_is_never_used, a_killed_supervisor_leaves_nothing_alive,
-	a_delegated_cgroup_is_used, probing)
+	a_delegated_cgroup_is_used, the_selftest_passes, probing)

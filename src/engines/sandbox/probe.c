@@ -139,6 +139,11 @@ static void probe_mounts(struct probe *probe)
 	int error = try_clone(own_user_namespace() | CLONE_NEWNS, try_filesystems, &mounts);
 	for (size_t i = 0; i < ARRAY_SIZE(filesystems); i++) {
 		bool is_there = error == 0 && mounts.results[i] >= 0;
+		if (geteuid() != 0 && str_equal(filesystems[i], "erofs")) {
+			add(probe, "erofs", false, "only root mounts it",
+				"run as root, or give the image as a directory");
+			continue;
+		}
 		add(probe, filesystems[i], is_there,
 			is_there ? "fsopen works"
 				 : strerror(error ? error : -(int)mounts.results[i]),
