@@ -26,6 +26,7 @@ def script(code, tools=("python",), name="main.py", **sandbox):
 
 LIMITS = {"timeout_seconds": 60, "max_memory_mb": 64, "max_output_kb": 64, "max_disk_mb": 8,
           "max_file_mb": 4, "max_processes": 4}
+# The profile that the guest has loaded then refuses what else the tracer kills: "memory-file".
 REQUESTS = {  # name: (request, status, output or None)
     "data": ({**script("grep -c a $CUPEL_DATASET\nsed --version >/dev/null 2>&1 || echo no sed\n"
                        "python3 -c 'print(6 * 7)'\n", ("bash", "grep", "python"), "main.sh"),
@@ -47,7 +48,8 @@ REQUESTS = {  # name: (request, status, output or None)
     "memory-file": (script("import os\nfd = os.memfd_create('x', 0)\n"
                            "os.write(fd, open('/usr/bin/python3', 'rb').read())\n"
                            "try:\n    os.execve(fd, ['x', '-c', 'print(1)'], {})\n"
-                           "except OSError: print('refused')\n"), "killed:denied", ""),
+                           "except OSError: print('refused')\n"),
+                    *(("completed", "refused\n") if vm.PARSER.is_file() else ("killed:denied", ""))),
 }
 
 
