@@ -160,6 +160,11 @@ def test_verifier_refuses_what_is_no_bundle():
 
 
 @needs_vectors
+def test_google_launch_is_refused_by_name():
+    status, out, error = attest("measure", "snp", "/dev/null", "--vmm", "gce")
+    assert status == REFUSED and out == "" and "Google" in error
+
+
 def test_measure_and_replay():
     status, out, _ = attest("measure", "igvm", VECTORS / "igvm/sim/snp-basic.igvm")
     assert status == 0 and json.loads(out)["digest"].startswith("d609c03748992cb6")

@@ -68,6 +68,11 @@ static int set_option(struct measure *m, int option, const char *value, struct e
 		m->snp.vmm = str_equal(value, "ec2") ? LAUNCH_VMM_EC2 : LAUNCH_VMM_QEMU;
 		return 0;
 	}
+	if (option == OPTION_VMM && str_equal(value, "gce"))
+		return err_set(err, E_UNSUPPORTED,
+			"the register state Google's VMM starts with is not published in a form "
+			"we could check, so its launch digest is not computed; take it from "
+			"Google's signed endorsement and name it in a policy");
 	if (option == OPTION_MODE && (str_equal(value, "snp") || str_equal(value, "es"))) {
 		m->is_es = str_equal(value, "es");
 		return 0;
