@@ -7,9 +7,9 @@
  *	bench_sandbox hold COUNT 0 < contender
  *
  * A contender is a line: name, kind, root directory, program, arguments; separated by tabs.
- * Kinds: bare (posix_spawn and wait; root unused), cold, hot, parked-python (our tiers).
- * Latency prints "name what p50 p99 min" in microseconds; what is "done" (result known) or "gone"
- * (nothing left). Throughput prints "name runs-per-second".
+ * Kinds: bare (posix_spawn and wait; root unused), cold, hot, parked-python, parked-node (our
+ *tiers). Latency prints "name what p50 p99 min" in microseconds; what is "done" (result known) or
+ *"gone" (nothing left). Throughput prints "name runs-per-second".
  */
 #include <fcntl.h>
 #include <spawn.h>
@@ -95,7 +95,9 @@ static struct sandbox_plan plan_of(const struct contender *c)
 
 static int prepare(const struct contender *c, const struct sandbox_config *config)
 {
-	const char *park[] = { "python3", "-c", sandbox_park_python(), NULL };
+	bool is_node = strcmp(c->kind, "parked-node") == 0;
+	const char *park[] = { is_node ? "node" : "python3", is_node ? "-e" : "-c",
+		is_node ? sandbox_park_node() : sandbox_park_python(), NULL };
 	bool is_hot = strcmp(c->kind, "hot") == 0;
 	struct sandbox_files image = SANDBOX_FILES_NONE;
 	struct sandbox_plan plan = plan_of(c);

@@ -326,6 +326,14 @@ int sandbox_prepare(int control, enum sandbox_tier tier, const struct sandbox_pl
  */
 const char *sandbox_park_python(void);
 
+/*
+ * The same for Node.js 16 or newer: argv is { "node", "-e", this }. It runs "node FILE ARG..." and
+ * "node -e CODE ARG...", to the end of the event loop. Differences: NODE_* environment has no
+ * effect, performance.timeOrigin and process.uptime() count from the warm-up, and nothing is torn
+ * down at the end. An uncaught exception is told by the death of the process, some ms later.
+ */
+const char *sandbox_park_node(void);
+
 /* Check a plan without running it. E_INVALID names the member, its value and its bounds. */
 int sandbox_plan_check(const struct sandbox_plan *plan, struct err *err) MUST_CHECK;
 

@@ -1,0 +1,122 @@
+// Runs inside a sandbox built ahead, before anybody's code or data is there: warms node up, says
+// so, waits for its one job, becomes it. Never used twice. See sandbox_prepare().
+'use strict';
+{
+	const fs = require('fs'), path = require('path'), vm = require('vm'), Module = require('module');
+	const evalGlobals = ['module', 'exports', 'require', '__filename', '__dirname'];
+	const given = Object.getOwnPropertyDescriptors(globalThis);
+	let tells = true;
+
+	const takeJob = (job) => {
+		const strings = job.split('\0').slice(0, -1), end = 2 + Number(strings[1]);
+		for (const name of Object.keys(process.env))
+			delete process.env[name];
+		for (const entry of strings.slice(end)) {
+			const at = entry.indexOf('=');
+			process.env[entry.slice(0, at)] = entry.slice(at + 1);
+		}
+		process.chdir(strings[0]);
+		return strings.slice(2, end);
+	};
+
+	// node -e gives scripts the modules of node as globals; node FILE does not.
+	const hideEvalGlobals = () => {
+		for (const name of [...evalGlobals, ...Module.builtinModules])
+			if (given[name]?.configurable && !['console', 'process'].includes(name))
+				delete globalThis[name];
+		const { webcrypto } = require_('crypto');
+		Object.defineProperty(globalThis, 'crypto',
+			{ value: webcrypto, configurable: true, enumerable: false, writable: true });
+	};
+	const require_ = require;
+
+	const runCode = (code) => {
+		const module = new Module('[eval]');
+		module.filename = path.join(process.cwd(), '[eval]');
+		module.paths = Module._nodeModulePaths(process.cwd());
+		module._compile('Object.assign(globalThis, { module, exports, require, __dirname, ' +
+			"__filename: '[eval]' })", '[eval]-wrapper');
+		return vm.runInThisContext(code, { filename: '[eval]', displayErrors: true,
+			importModuleDynamically: vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER });
+	};
+
+	// node FILE ARG... or node -e CODE ARG...: what runs it, and process as node sets it.
+	const load = (argv) => {
+		process.execArgv.length = 0;
+		if (argv[1] === '-e') {
+			process.argv.splice(1, Infinity, ...argv.slice(3));
+			process.execArgv.push('-e', argv[2]);
+			process._eval = argv[2];
+			return [runCode, argv[2]];
+		}
+		delete process._eval;
+		process.argv.splice(1, Infinity, path.resolve(argv[1] ?? ''), ...argv.slice(2));
+		return [Module.runMain, process.argv[1]];
+	};
+
+	// Through the very functions a job takes; what it leaves in caches is taken out again.
+	const warmUp = async () => {
+		const file = '/tmp/cupel-warm.js', { emitWarning } = process;
+		const source = 'class A extends Map { f(...a) { return a.map((x) => `${x}`); } }\n' +
+			"try { JSON.parse('{'); } catch (error) { String(error.stack); }\n" +
+			"JSON.stringify([...new A().f(1, 'b')].sort()); globalThis.warm = import('fs');\n" +
+			"console.log('%s %d', 'a', 1, { b: [2] }, new Error('c'));";
+		process.stderr.write('');
+		process.stdout.write('');
+		process.stdout.write = () => true;
+		process.emitWarning = () => { }; // of import() in the code of -e, once per process
+		fs.writeFileSync(file, source);
+		for (const args of [['-e', source], [file], [file]]) {
+			const [run, what] = load(takeJob(`/\0${args.length + 1}\0node\0` +
+				`${args.join('\0')}\0PATH=/bin\0`));
+			run(what);
+			await globalThis.warm;
+			delete Module._cache[file];
+		}
+		fs.unlinkSync(file);
+		for (const key of Object.keys(Module._pathCache))
+			if (key.includes(file))
+				delete Module._pathCache[key];
+		delete process.stdout.write;
+		delete globalThis.warm;
+		process.emitWarning = emitWarning;
+		process.mainModule = undefined;
+	};
+
+	const readJob = () => {
+		const parts = [], part = Buffer.allocUnsafe(65536);
+		for (let size; (size = fs.readSync(64, part)) > 0;)
+			parts.push(Buffer.from(part.subarray(0, size)));
+		fs.closeSync(64);
+		return Buffer.concat(parts).toString();
+	};
+
+	// After the last listener of 'exit': the code, before anything is torn down. An uncaught
+	// exception is printed later than that, so there the death of the process tells it.
+	const { emit } = process;
+	const emitAndTell = function (name, ...rest) {
+		const result = Reflect.apply(emit, this, [name, ...rest]);
+		if (name === 'uncaughtExceptionMonitor')
+			tells = false;
+		if (name === 'exit' && tells)
+			try {
+				fs.writeSync(65, Buffer.of(Number(process.exitCode ?? 0) & 0xff));
+			} catch { }
+		return result;
+	};
+	Object.defineProperty(process, 'emit',
+		{ value: emitAndTell, configurable: true, writable: true, enumerable: false });
+
+	warmUp().then(() => {
+		fs.writeSync(65, 'R');
+		const argv = takeJob(readJob());
+		if (argv[1] !== '-e' && (argv[1] ?? '-').startsWith('-')) {
+			process.stderr.write(`${argv[0]}: expected FILE or -e CODE, got ${argv[1]}\n`);
+			process.exit(9);
+		}
+		const [run, what] = load(argv);
+		if (argv[1] !== '-e')
+			hideEvalGlobals();
+		setImmediate(run, what); // no frame of ours in its stack traces
+	});
+}
