@@ -160,6 +160,13 @@ def test_verifier_refuses_what_is_no_bundle():
 
 
 @needs_vectors
+def test_a_tpm_quote_over_a_td_quote_is_refused_by_name(platform, tmp_path):
+    (tmp_path / "quote.bin").write_bytes((platform / "quote.bin").read_bytes())
+    (tmp_path / "attest.bin").write_bytes(b"\xffTCG")
+    status, _, error = attest("verify", tmp_path)
+    assert status != AFFIRMING and status != SIMULATED and "does not bind the TPM's key" in error
+
+
 def test_google_launch_is_refused_by_name():
     status, out, error = attest("measure", "snp", "/dev/null", "--vmm", "gce")
     assert status == REFUSED and out == "" and "Google" in error

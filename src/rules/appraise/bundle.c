@@ -305,6 +305,12 @@ int bundle_appraise(const struct bundle *bundle, const struct policy_document *p
 		found = i - 1;
 		count++;
 	}
+	if (!is_azure && bundle->items[BUNDLE_ATTEST].data && bundle->items[BUNDLE_QUOTE].data)
+		return err_set(err, E_UNSUPPORTED,
+			"a TPM quote over a TD quote (dstack on Google Cloud) is refused: the TD "
+			"does not bind the TPM's key, so any TPM could have quoted it; judge the "
+			"TD "
+			"quote alone");
 	if (count != 1)
 		return err_set(err, E_INVALID, "expected evidence of one kind, got %zu", count);
 	*ret_evidence = bundle->items[kinds[found].item];

@@ -66,7 +66,8 @@ int bundle_encode(const struct bundle *bundle, struct buf *buf, struct err *err)
 
 /*
  * Appraise what the bundle holds under a policy. E_INVALID when it holds no evidence, or evidence
- * of two kinds, or malformed register values; else 0 with a result. ret_evidence is the item that
+ * of two kinds, or malformed register values; E_UNSUPPORTED for a TPM quote over a TD quote, which
+ * nothing binds together; else 0 with a result. ret_evidence is the item that
  * was judged.
  */
 int bundle_appraise(const struct bundle *bundle, const struct policy_document *policy,
