@@ -2,6 +2,7 @@
 oracle/): first the shared vectors, then a thousand new cases of the same kinds."""
 import importlib
 import pathlib
+import random
 import sys
 
 import pytest
@@ -12,6 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "oracle"))
 import compare  # noqa: E402
 import make  # noqa: E402
 import suite as suites  # noqa: E402
+import sweep  # noqa: E402
 import tpm  # noqa: E402
 
 CHECKER = BUILD / "tests" / "tools" / "appraise_check"
@@ -65,6 +67,43 @@ def run(kind, folder, seed, rounds, pairs):
     assert not wrong, wrong[:10]
     assert accepted > count // 10  # not refusing everything
     return count, seen
+
+
+def derive(place, kind, name, step):
+    """Cases made by step from the valid ones of a shared suite; (cases, accepted)."""
+    folder, cases = suites.load(VECTORS / name)
+    place.mkdir()
+    suite = make.Suite(place)
+    for case in cases:
+        if case["expect"] == "valid":
+            step(suite, folder, case)
+    suite.close()
+    count, accepted, wrong, _ = compare.disagreements(CHECKER, kind, place)
+    assert not wrong, wrong[:10]
+    return count, accepted
+
+
+@needs_vectors
+def test_agreement_at_every_boundary_of_time(tmp_path):
+    total = 0
+    for number, (kind, name, _) in enumerate(SHARED):
+        count, accepted = derive(tmp_path / str(number), kind, name, sweep.boundaries)
+        assert 0 < accepted < count, name
+        total += count
+    print(total, "moments")
+    assert total > 500
+
+
+@needs_vectors
+def test_agreement_on_damaged_files(tmp_path, rounds=2, seed=20261121):
+    rng, total = random.Random(seed), 0
+    for number, (kind, name, _) in enumerate(SHARED):
+        count, accepted = derive(tmp_path / str(number), kind, name, lambda s, f, c:
+                                 sweep.scatter(s, f, c, rng, rounds))
+        assert accepted < count // 2, name
+        total += count
+    print(total, "damaged cases")
+    assert total > 500
 
 
 def test_core_and_oracle_agree_on_new_cases(tmp_path):
