@@ -199,6 +199,49 @@ START_TEST(dstack_version_2_is_strict)
 }
 END_TEST
 
+/* What is remembered says nothing of time and policy. */
+static int run_warm(struct vector_case *c)
+{
+	static struct tdx_case t;
+	struct appraise_result result;
+	load_tdx(c, &t);
+	t.input.memo = &shared_memo;
+	appraise_tdx(&t.input, &result);
+	if (!result.is_accepted)
+		return 0;
+	is_found = true;
+	const uint64_t moments[] = { 0, UINT64_MAX / 2 };
+	for (size_t i = 0; i < ARRAY_SIZE(moments); i++) {
+		struct tdx_case other = t;
+		other.input.as_of_ms = moments[i];
+		appraise_tdx(&other.input, &result);
+		ck_assert_msg(!result.is_accepted, "accepted at %zu", i);
+	}
+	struct tdx_case other = t;
+	static const uint8_t wrong[64] = { 1 };
+	other.policy = t.policy;
+	other.policy.report_data = view_of(wrong, sizeof(wrong));
+	other.input.policy = &other.policy;
+	appraise_tdx(&other.input, &result);
+	ck_assert_str_eq(first_reason(&result), "td.report_data");
+	other.input = t.input;
+	other.input.anchor_count = 0;
+	appraise_tdx(&other.input, &result);
+	ck_assert_str_eq(first_reason(&result), "pck_chain.untrusted_root");
+	appraise_tdx(&t.input, &result);
+	ck_assert(result.is_accepted);
+	return 0;
+}
+
+START_TEST(a_warm_memo_knows_no_time_and_no_policy)
+{
+	is_found = false;
+	run_suite("tdx", "real.json", run_warm);
+	ck_assert(is_found);
+}
+END_TEST
+
 UNIT_MAIN("appraise_tdx", ccel_replays_to_the_quote, dstack_log_replays_to_the_quote,
 	dstack_names_are_recomputed, dstack_runtime_events_of_both_versions,
-	dstack_version_2_is_strict, real_quotes, simulated_quotes)
+	dstack_version_2_is_strict, real_quotes, simulated_quotes,
+	a_warm_memo_knows_no_time_and_no_policy)

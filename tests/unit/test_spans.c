@@ -4,6 +4,7 @@
 #include "kit/base/fd.h"
 #include "kit/codec/der.h"
 #include "kit/codec/der_write.h"
+#include "kit/base/str.h"
 #include "kit/codec/jspan.h"
 #include "kit/crypto/sign.h"
 #include "kit/crypto/verify.h"
@@ -342,7 +343,38 @@ START_TEST(pem_chains)
 }
 END_TEST
 
+/* Strings are skipped eight bytes at a time: every distance of marks to the words' borders. */
+START_TEST(jspan_skips_strings_of_every_size)
+{
+	enum { PADDING_MAX = 20 };
+	static const char *const marks[] = { "", "\\\"", "\\\\", "\\\\\\\"", "\\u0022",
+		"\xc3\xa9" };
+	for (size_t before = 0; before <= PADDING_MAX; before++)
+		for (size_t after = 0; after <= PADDING_MAX; after++)
+			for (size_t i = 0; i < ARRAY_SIZE(marks); i++) {
+				char text[128];
+				struct err err;
+				struct jspan root, members[3];
+				static const char *const names[] = { "b", "none", "a" };
+				int64_t number;
+				ck_assert_ok(str_format(text, sizeof(text), &err,
+						     "{\"a\":[\"%.*s%s%.*s\"],\"b\":7}",
+						     (int)before, "xxxxxxxxxxxxxxxxxxxx", marks[i],
+						     (int)after, "yyyyyyyyyyyyyyyyyyyy"),
+					err);
+				ck_assert_ok(jspan_check(view_string(text), 200, &root, &err), err);
+				jspan_members(root, names, 3, members);
+				ck_assert(jspan_integer(members[0], 7, 7, &number));
+				ck_assert_int_eq(members[1].type, JSPAN_NONE);
+				ck_assert_int_eq(members[2].type, JSPAN_ARRAY);
+				ck_assert_uint_eq(members[2].text.size,
+					before + after + strlen(marks[i]) + 4);
+				ck_assert_uint_eq(jspan_count(members[2]), 1);
+			}
+}
+END_TEST
+
 UNIT_MAIN("spans", der_refuses_what_is_not_der, der_integers, der_times_and_round_trip,
 	jspan_refuses_what_is_not_json, jspan_limits, jspan_walks_and_keeps_bytes,
 	signatures_hold_or_not, p256_keys_from_scalars, certificates_hold_or_not, revocation_lists,
-	pem_chains)
+	pem_chains, jspan_skips_strings_of_every_size)

@@ -9,17 +9,18 @@
 
 enum { SIGNATURE_SIZE = 64, SIGNER_CHAIN_SIZE = 2, EVALUATION_NUMBER_MAX = 1 << 20 };
 
-/* Chain of the signer: the TCB signing certificate directly under the anchor's root. */
-static bool open_signer(
-	struct tdx_appraisal *a, const struct document *document, struct x509 *ret_signer)
+/* The chain into a->signer and a->signer_root, unless it is the one that is there. */
+static bool decode_signer(struct tdx_appraisal *a, const struct document *document)
 {
 	const struct document_codes *codes = document->codes;
-	struct view certificates[X509_CHAIN_MAX];
-	struct x509 root;
+	struct view certificates[X509_CHAIN_MAX], pem = document->chain_pem;
 	struct err ignored;
 	size_t count;
-	if (x509_pem(document->chain_pem, &a->chains[document->chain], certificates, X509_CHAIN_MAX,
-		    &count, &ignored) < 0) {
+	if (a->signer_pem.size > 0 && view_equal(a->signer_pem, pem))
+		return true;
+	a->signer_pem = (struct view){};
+	if (x509_pem(pem, &a->chains[document->chain], certificates, X509_CHAIN_MAX, &count,
+		    &ignored) < 0) {
 		appraise_fault(a->result, codes->chain_parse);
 		return false;
 	}
@@ -27,13 +28,26 @@ static bool open_signer(
 		appraise_fault(a->result, codes->signer_role);
 		return false;
 	}
-	if (x509_parse(certificates[0], ret_signer, &ignored) < 0 ||
-		x509_parse(certificates[1], &root, &ignored) < 0) {
+	if (x509_parse(certificates[0], &a->signer, &ignored) < 0 ||
+		x509_parse(certificates[1], &a->signer_root, &ignored) < 0) {
 		appraise_fault(a->result, codes->chain_parse);
 		return false;
 	}
+	a->signer_pem = pem;
+	return true;
+}
+
+/* Chain of the signer: the TCB signing certificate directly under the anchor's root. */
+static bool open_signer(
+	struct tdx_appraisal *a, const struct document *document, struct x509 *ret_signer)
+{
+	const struct document_codes *codes = document->codes;
+	if (!decode_signer(a, document))
+		return false;
+	const struct x509 *root = &a->signer_root;
+	*ret_signer = a->signer;
 	const struct appraise_anchors anchors = { a->input->anchors, a->input->anchor_count };
-	const struct appraise_anchor *anchor = appraise_anchor_of(&anchors, &root);
+	const struct appraise_anchor *anchor = appraise_anchor_of(&anchors, root);
 	if (!anchor || (a->anchor && anchor != a->anchor)) {
 		appraise_fault(a->result, codes->untrusted_root);
 		return false;
@@ -44,11 +58,11 @@ static bool open_signer(
 		appraise_fault(a->result, codes->signer_role);
 		return false;
 	}
-	if (!chain_is_ca(&root, 0) || !chain_issued(a->input->memo, ret_signer, &root)) {
+	if (!chain_is_ca(root, 0) || !chain_issued(a->input->memo, ret_signer, root)) {
 		appraise_fault(a->result, codes->chain.signature);
 		return false;
 	}
-	(void)chain_dates(&root, a->input->as_of_ms, &codes->chain, a->result);
+	(void)chain_dates(root, a->input->as_of_ms, &codes->chain, a->result);
 	(void)chain_dates(ret_signer, a->input->as_of_ms, &codes->chain, a->result);
 	if (a->has_root_crl && x509_crl_lists(&a->root_crl, ret_signer->serial))
 		appraise_fault(a->result, codes->chain_revoked);

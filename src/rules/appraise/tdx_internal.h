@@ -42,6 +42,9 @@ struct tdx_appraisal {
 	bool has_root_crl;
 	struct pck_extension pck;
 	bool has_pck;
+	struct view signer_pem; /* what the next two were decoded from; Intel sends it twice */
+	struct x509 signer;
+	struct x509 signer_root;
 };
 
 /* Reason codes of TCB info or QE identity. */
