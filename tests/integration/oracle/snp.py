@@ -128,11 +128,12 @@ def judge(case, files):
             add("chain.product")
         if extension.tcb != reported:
             add("vek.tcb")
-        if is_vlek:
-            if policy.get("csp_ids") and extension.csp not in policy["csp_ids"]:
-                add("vek.csp_id")
-        elif report[0x1A0:0x1E0] != extension.hwid.ljust(64, b"\0"):
+        if not is_vlek and report[0x1A0:0x1E0] != extension.hwid.ljust(64, b"\0"):
             add("vek.chip_id")
+        # A policy that names operators asks for a VLEK: a VCEK names none.
+        wanted = policy.get("csp_ids")
+        if wanted and (not is_vlek or extension.csp not in wanted):
+            add("vek.csp_id")
     except (Bad, KeyError, ValueError, IndexError):
         add("vek.extension")
     tcb(report, number, line, reported, policy, reasons)
