@@ -2,17 +2,20 @@
 """Other verifiers on the shared vectors: what they accept wrongly, what they refuse wrongly, how
 long they take. Ours beside them.
 
-    bench/peers_attest.py [build/release]
+    bench/peers_attest.py [build/release [PLACE]]
 
-tpm2_checkquote is Debian's (tpm2-tools). dcap-qvl's JavaScript port comes from npm's registry into
-a temporary directory; without node or registry that row is left out. Nothing fetched is kept.
-Prints a JSON object for docs/verifier-comparison.md.
+PLACE (/opt/peers) is outside the project and holds what bench/peers/README.md says to install: the
+Rust and Go verifiers with our drivers, dcap-qvl's JavaScript port. tpm2_checkquote is Debian's
+(tpm2-tools). What is not installed is left out; nothing is fetched here. Prints a JSON object for
+docs/verifier-comparison.md.
 """
 import collections
+import datetime
 import json
 import pathlib
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +24,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VECTORS = ROOT.parent / "shared" / "vectors"
 PACKAGE = "@phala/dcap-qvl"
+REPEAT = 5
 # What is left to the caller by design, or was not asked (tpm2_checkquote gets no register values).
 POLICY = re.compile(r"^(td|snp)\.|^tcb\.status:|tcb_info\.eval_number|^tpm\.(clock|pcr_digest|pcr_selection)"
                     r"|^eventlog\.|^ak\.")
@@ -91,29 +95,41 @@ def seconds(text):
     return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
 
 
-def dcap_qvl(suites):
-    """Rows of the JavaScript port on TDX suites."""
-    with tempfile.TemporaryDirectory() as place:
-        install = ["npm", "install", "--no-fund", "--no-audit", "--ignore-scripts", "--silent",
-                   "--prefix", place, PACKAGE]
-        if not shutil.which("npm") or subprocess.run(install, capture_output=True).returncode:
-            return None
-        package = pathlib.Path(place, "node_modules", PACKAGE)
-        version = json.loads((package / "package.json").read_text())["version"]
-        script = pathlib.Path(place, "run.js")
-        script.write_text(NODE)
-        rows = []
-        for name in suites:
-            folder, cases = suite(name)
-            lines = "\n".join(json.dumps({**c, "folder": str(folder), "seconds": seconds(
-                c["as_of"])}) for c in cases)
-            output = subprocess.run(["node", str(script), str(package)], input=lines, check=True,
-                                    capture_output=True, text=True).stdout
-            answers = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-            for case, answer in zip(cases, answers, strict=True):
-                accepted = answer["verdict"] == "UpToDate"
-                rows.append((case, accepted, answer["micros"] if accepted else 0))
-        return {"version": version, **count(rows)}
+def answers(command, kind, suites):
+    """Rows of a driver that reads cases and writes verdicts as JSON lines; each case REPEAT times."""
+    rows = []
+    for name in suites:
+        folder, cases = suite(name)
+        lines = "\n".join(json.dumps({**c, "folder": str(folder), "seconds": seconds(c["as_of"])})
+                          for c in cases for _ in range(REPEAT))
+        output = subprocess.run(command, input=lines, check=True, capture_output=True,
+                                text=True).stdout
+        got = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+        for number, case in enumerate(cases):
+            mine = got[number * REPEAT:(number + 1) * REPEAT]
+            accepted = {a["verdict"] in ("ok", "UpToDate") for a in mine}
+            assert len(accepted) == 1 and mine[0]["id"] == case["id"], case["id"]
+            times = [a["micros"] for a in mine if a["micros"]]
+            rows.append((case, accepted.pop(), statistics.median(times) if times else 0))
+    return count([(c, ok, t if ok else 0) for c, ok, t in rows])
+
+
+def installed(place):
+    """(name, kinds, command, version) of every driver that is there."""
+    node = place / "npm" / "node_modules" / PACKAGE
+    if (node / "package.json").exists() and shutil.which("node"):
+        version = json.loads((node / "package.json").read_text())["version"]
+        yield "dcap-qvl (npm)", ("tdx",), ["node", "-e", NODE, "-", str(node)], version
+    go, lock = place / "go" / "peers", place / "rust" / "Cargo.lock"
+    if go.exists():
+        module = (place / "go" / "go.mod").read_text()
+        for kind, name in (("tdx", "go-tdx-guest"), ("snp", "go-sev-guest")):
+            yield name, (kind,), [str(go)], re.search(name + r" v(\S+)", module)[1]
+    rust = place / "rust" / "target" / "release" / "peers"
+    if rust.exists():
+        versions = dict(re.findall(r'name = "([^"]+)"\nversion = "([^"]+)"', lock.read_text()))
+        yield "dcap-qvl (crate)", ("tdx",), [str(rust)], versions["dcap-qvl"]
+        yield "sev (crate)", ("snp",), [str(rust)], versions["sev"]
 
 
 def spki_of(folder, case, place):
@@ -174,13 +190,28 @@ def ours(build, kind, suites):
     return count(rows)
 
 
+def our_times(build):
+    """Medians of bench_attest in this run, in us."""
+    bench = build / "bench" / "bench_attest"
+    if not bench.exists():
+        return {}
+    output = subprocess.run([bench, VECTORS, "300"], check=True, capture_output=True, text=True)
+    return {name: int(usec) for name, usec in re.findall(
+        r"^(\S.*?) +p50 +(\d+) us", output.stdout, re.MULTILINE)}
+
+
 def main():
     build = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build" / "release")
-    tdx, tpm = ["tdx/real.json", "tdx/sim/cases.json"], ["tpm/real.json", "tpm/sim/cases.json"]
-    print(json.dumps({
-        "tdx": {"cupel": ours(build, "tdx", tdx), "dcap-qvl (npm)": dcap_qvl(tdx)},
-        "tpm": {"cupel": ours(build, "tpm", tpm), "tpm2_checkquote": tpm2_checkquote(tpm)},
-    }, indent=1))
+    place = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else "/opt/peers")
+    suites = {kind: [f"{kind}/real.json", f"{kind}/sim/cases.json"]
+              for kind in ("tdx", "snp", "tpm")}
+    result = {kind: {"cupel": ours(build, kind, names)} for kind, names in suites.items()}
+    for name, kinds, command, version in installed(place):
+        for kind in kinds:
+            result[kind][name] = {"version": version, **answers(command, kind, suites[kind])}
+    result["tpm"]["tpm2_checkquote"] = tpm2_checkquote(suites["tpm"])
+    print(json.dumps({"date": datetime.date.today().isoformat(), "cupel_us": our_times(build),
+                      **result}, indent=1))
 
 
 if __name__ == "__main__":
