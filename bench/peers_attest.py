@@ -26,7 +26,8 @@ VECTORS = ROOT.parent / "shared" / "vectors"
 PACKAGE = "@phala/dcap-qvl"
 REPEAT = 5
 # What is left to the caller by design, or was not asked (tpm2_checkquote gets no register values).
-POLICY = re.compile(r"^(td|snp)\.|^tcb\.status:|tcb_info\.eval_number|^tpm\.(clock|pcr_digest|pcr_selection)"
+POLICY = re.compile(r"^(td|snp)\.|^tcb\.(status:|minimum|launch|provisional)|^vek\.csp_id"
+                    r"|tcb_info\.eval_number|^tpm\.(clock|pcr_digest|pcr_selection)"
                     r"|^eventlog\.|^ak\.")
 
 NODE = """
