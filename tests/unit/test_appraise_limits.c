@@ -66,6 +66,7 @@ void free(void *old) /* lint: malloc because this is the meter */
 enum { HEAP_MAX = 64 << 10, GARBAGE_SIZE = 1 << 20, SECOND_USEC = 1000000, DEPTH_MAX = 4 };
 
 static bool is_tried;
+static size_t located; /* cuts that were answered with a place */
 
 /* A quote whose padding is cut off: from here on every byte counts. */
 static size_t size_without_padding(struct view quote)
@@ -74,6 +75,21 @@ static size_t size_without_padding(struct view quote)
 	while (size > 0 && quote.data[size - 1] == 0)
 		size--;
 	return size + 1; /* the chain may end in one NUL that is declared */
+}
+
+/* A structure that ends too early is refused by a code with its place, within what is there. */
+static void must_say_where(const struct appraise_result *result, size_t cut)
+{
+	const struct appraise_reason *first = &result->reasons[0];
+	ck_assert_uint_gt(result->reason_count, 0);
+	if (strncmp(first->code, "parse.", 6) == 0) {
+		ck_assert_msg(
+			first->offset <= cut, "%s at %zu of %zu", first->code, first->offset, cut);
+		located++;
+	} else { /* it ended within the certificates, which are text */
+		ck_assert_msg(strncmp(first->code, "pck_chain.", 10) == 0, "%s after %zu",
+			first->code, cut);
+	}
 }
 
 static int run_tdx_flips(struct vector_case *c)
@@ -106,6 +122,7 @@ static int run_tdx_flips(struct vector_case *c)
 		t.input.quote = view_of(copy, cut);
 		appraise_tdx(&t.input, &result);
 		ck_assert_msg(!result.is_accepted, "cut after %zu accepted", cut);
+		must_say_where(&result, cut);
 	}
 	return 0;
 }
@@ -117,6 +134,7 @@ START_TEST(no_flipped_bit_and_no_cut_of_a_quote_is_accepted)
 	is_tried = false;
 	run_suite("tdx/sim", "cases.json", run_tdx_flips);
 	ck_assert(is_tried);
+	ck_assert_uint_gt(located, 2000);
 }
 END_TEST
 

@@ -54,6 +54,7 @@ static int run_flips(struct vector_case *c)
 		t.input.report = view_of(copy, cut);
 		appraise_snp(&t.input, &result);
 		ck_assert_str_eq(result.reasons[0].code, "parse.length");
+		ck_assert_uint_le(result.reasons[0].offset, cut);
 	}
 	return 0;
 }

@@ -28,13 +28,14 @@ END_TEST
 
 static bool is_tried;
 
+/* Every bit and every length of the quote and its signature, of every valid case. */
 static int run_flips(struct vector_case *c)
 {
 	struct tpm_case t;
 	struct appraise_result result;
 	load_tpm(c, &t);
 	appraise_tpm(&t.input, &result);
-	if (!result.is_accepted || is_tried)
+	if (!result.is_accepted)
 		return 0;
 	is_tried = true;
 	t.input.event_log = (struct view){};
@@ -55,6 +56,7 @@ static int run_flips(struct vector_case *c)
 			*parts[part] = view_of(copy, cut);
 			appraise_tpm(&t.input, &result);
 			ck_assert_msg(!result.is_accepted, "part %zu cut %zu accepted", part, cut);
+			ck_assert_uint_gt(result.reason_count, 0);
 		}
 		*parts[part] = original;
 	}
@@ -64,6 +66,9 @@ static int run_flips(struct vector_case *c)
 START_TEST(no_flipped_bit_and_no_truncation_is_accepted)
 {
 	run_suite("tpm/sim", "cases.json", run_flips);
+	ck_assert(is_tried);
+	is_tried = false;
+	run_suite("tpm", "real.json", run_flips);
 	ck_assert(is_tried);
 }
 END_TEST
