@@ -7,9 +7,10 @@
  *	bench_sandbox hold COUNT 0 < contender
  *
  * A contender is a line: name, kind, root directory, program, arguments; separated by tabs.
- * Kinds: bare (posix_spawn and wait; root unused), cold, hot, parked-python, parked-node (our
- *tiers). Latency prints "name what p50 p99 min" in microseconds; what is "done" (result known) or
- *"gone" (nothing left). Throughput prints "name runs-per-second".
+ * Kinds: bare (posix_spawn and wait; root unused), cold, warm, hot, parked-python, parked-node
+ * (our tiers).
+ * Latency prints "name what p50 p99 min" in microseconds; what is "done" (result known) or "gone"
+ * (nothing left). Throughput prints "name runs-per-second".
  */
 #include <fcntl.h>
 #include <spawn.h>
@@ -30,6 +31,7 @@ struct contender {
 	const char *name;
 	const char *kind;
 	int root;
+	int warm; /* control of the sandbox that stays; -1 before its first run */
 	char *argv[ARGS_MAX + 1];
 	double *done;
 	double *gone;
@@ -98,17 +100,18 @@ static int prepare(const struct contender *c, const struct sandbox_config *confi
 	bool is_node = strcmp(c->kind, "parked-node") == 0;
 	const char *park[] = { is_node ? "node" : "python3", is_node ? "-e" : "-c",
 		is_node ? sandbox_park_node() : sandbox_park_python(), NULL };
-	bool is_hot = strcmp(c->kind, "hot") == 0;
+	enum sandbox_tier tier = strcmp(c->kind, "hot") == 0    ? SANDBOX_TIER_HOT
+				 : strcmp(c->kind, "warm") == 0 ? SANDBOX_TIER_WARM
+								: SANDBOX_TIER_PARKED;
 	struct sandbox_files image = SANDBOX_FILES_NONE;
 	struct sandbox_plan plan = plan_of(c);
 	struct err err;
 	int control;
 	image.root_fd = c->root;
-	if (!is_hot)
+	if (tier == SANDBOX_TIER_PARKED)
 		plan.argv = park;
 	if (sandbox_open(config, &control, &err) < 0 ||
-		sandbox_prepare(control, is_hot ? SANDBOX_TIER_HOT : SANDBOX_TIER_PARKED, &plan,
-			&image, &err) < 0)
+		sandbox_prepare(control, tier, &plan, &image, &err) < 0)
 		fail(c->name, &err);
 	wait_event(control, SANDBOX_EVENT_READY, c->name);
 	return control;
@@ -141,11 +144,31 @@ static void run_ours(const struct contender *c, const struct sandbox_config *con
 	close(control);
 }
 
-static void run_once(const struct contender *c, const struct sandbox_config *config, int gap_ms,
+/* Until the sandbox is ready for the next run, that is until nothing of this one is left. */
+static void run_warm(struct contender *c, const struct sandbox_config *config, double *ret_done,
+	double *ret_gone)
+{
+	struct sandbox_files files = SANDBOX_FILES_NONE;
+	struct sandbox_plan plan = plan_of(c);
+	struct err err;
+	if (c->warm < 0)
+		c->warm = prepare(c, config);
+	double start = now_usec();
+	if (sandbox_start(c->warm, &plan, &files, &err) < 0)
+		fail(c->name, &err);
+	wait_event(c->warm, SANDBOX_EVENT_DONE, c->name);
+	*ret_done = now_usec() - start;
+	wait_event(c->warm, SANDBOX_EVENT_READY, c->name);
+	*ret_gone = now_usec() - start;
+}
+
+static void run_once(struct contender *c, const struct sandbox_config *config, int gap_ms,
 	double *ret_done, double *ret_gone)
 {
 	if (strcmp(c->kind, "bare") == 0)
 		run_bare(c, ret_done, ret_gone);
+	else if (strcmp(c->kind, "warm") == 0)
+		run_warm(c, config, ret_done, ret_gone);
 	else
 		run_ours(c, config, gap_ms, ret_done, ret_gone);
 }
@@ -162,6 +185,7 @@ static size_t read_contenders(struct contender *list)
 			fields[i] = strsep(&rest, "\t");
 		c->name = fields[0];
 		c->kind = fields[1];
+		c->warm = -1;
 		c->root = strcmp(c->kind, "bare") == 0
 				  ? -1
 				  : open(fields[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -207,7 +231,7 @@ static void measure_latency(struct contender *list, size_t count, size_t rounds,
 }
 
 static void work(
-	const struct contender *c, const struct sandbox_config *config, double until, long *counter)
+	struct contender *c, const struct sandbox_config *config, double until, long *counter)
 {
 	double done;
 	double gone;
@@ -219,7 +243,7 @@ static void work(
 }
 
 static void measure_throughput(
-	const struct contender *c, int seconds, int workers, const struct sandbox_config *config)
+	struct contender *c, int seconds, int workers, const struct sandbox_config *config)
 {
 	long *counters = mmap(
 		NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -200,6 +200,7 @@ def main():
         ours = [line("bare", "bare", "-", [str(image / "bin/noop")]),
                 line("cupel cold", "cold", image, NOOP),
                 line("cupel cold, traced", "cold", image, NOOP),
+                line("cupel warm", "warm", image, NOOP),
                 line("cupel hot", "hot", image, NOOP),
                 line("cupel hot, traced", "hot", image, NOOP),
                 line("cupel-sandbox run", "bare", "-",
@@ -227,7 +228,7 @@ def main():
         out += ["### Throughput, no-op, runs per second (hot includes building its sandbox)", "",
                 "| contender | 1 worker | 2 | 8 |", "|---|---|---|---|"]
         seconds = 1 if QUICK else 3
-        columns = [dict(drive("throughput", seconds, workers, [ours[0], ours[1], ours[3]] + others))
+        columns = [dict(drive("throughput", seconds, workers, [ours[0], ours[1], ours[3], ours[4]] + others))
                    for workers in (1, 2, 8)]
         out += [f"| {name} | {' | '.join(column[name] for column in columns)} |"
                 for name in columns[0]] + [""]

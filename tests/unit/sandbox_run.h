@@ -52,15 +52,29 @@ static void copy_file(const char *from, const char *to, mode_t mode)
 	ck_assert_int_eq(fchmod(fd, mode), 0);
 }
 
+static char run_image_path[] = "/tmp/cupel-test-image-XXXXXX";
+
+static void run_remove_image(void)
+{
+	static const char *const names[] = { "/bin/hostile", "/bin/exposure", "/etc/passwd", "/bin",
+		"/etc", "/usr", "" };
+	char name[128];
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(name, sizeof(name), "%s%s", run_image_path, names[i]);
+		(void)remove(name);
+	}
+}
+
 /* A directory with bin/hostile and etc/passwd; returned as descriptor, kept per process. */
 static int run_image(void)
 {
-	static char path[] = "/tmp/cupel-test-image-XXXXXX";
+	const char *path = run_image_path;
 	static int fd = -1;
 	char name[128];
 	if (fd >= 0)
 		return fd;
-	ck_assert_ptr_nonnull(mkdtemp(path));
+	ck_assert_ptr_nonnull(mkdtemp(run_image_path));
+	(void)atexit(run_remove_image);
 	ck_assert_int_eq(chmod(path, 0755), 0);
 	static const char *const dirs[] = { "bin", "etc", "usr" };
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {

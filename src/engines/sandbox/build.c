@@ -44,6 +44,7 @@ void build_empty(struct slot *slot, int control)
 	slot->control = control;
 	slot->files = SANDBOX_FILES_NONE;
 	slot->host_proc = slot->host_mounts = slot->memfd_sysctl = slot->sandbox_mounts = -1;
+	slot->base_mounts = slot->base_pids = -1;
 	slot->cgroup = CGROUP_NONE;
 	slot->lifeline[0] = slot->lifeline[1] = -1;
 	slot->init_pidfd = slot->userns = slot->ruleset = slot->results_fd = -1;
@@ -121,7 +122,7 @@ void build_connect(struct slot *slot)
 }
 
 /* One plan message; its text must live as long as the slot. */
-static int receive_plan(struct slot *slot, enum wire_kind *ret_kind, struct err *err)
+int build_receive_plan(struct slot *slot, enum wire_kind *ret_kind, struct err *err)
 {
 	uint8_t *message = slot->next_message ? slot->next_message : mem_alloc(1, WIRE_MESSAGE_MAX);
 	slot->next_message = NULL; /* its text is used until the end of the process */
@@ -150,9 +151,10 @@ static int check_root(const struct slot *slot, struct err *err)
 int build_receive(struct slot *slot, struct err *err)
 {
 	enum wire_kind kind;
-	TRY(receive_plan(slot, &kind, err));
-	slot->config.is_prepared = kind == WIRE_PREPARE;
-	slot->config.tier = slot->config.is_prepared ? slot->parsed.tier : SANDBOX_TIER_COLD;
+	TRY(build_receive_plan(slot, &kind, err));
+	slot->config.tier = kind == WIRE_PREPARE ? slot->parsed.tier : SANDBOX_TIER_COLD;
+	slot->config.is_warm = slot->config.tier == SANDBOX_TIER_WARM;
+	slot->config.is_prepared = kind == WIRE_PREPARE && !slot->config.is_warm;
 	slot->config.is_parked = slot->config.tier == SANDBOX_TIER_PARKED;
 	slot->config.allow_exec_in_work = slot->parsed.plan.allow_exec_in_work;
 	return check_root(slot, err);
@@ -173,7 +175,7 @@ int build_take(struct slot *slot, const struct sandbox_plan *plan,
 }
 
 /* What a built sandbox has fixed. */
-static const char *fixed_difference(const struct sandbox_plan *a, const struct sandbox_plan *b)
+const char *build_fixed_difference(const struct sandbox_plan *a, const struct sandbox_plan *b)
 {
 	const struct {
 		const char *name;
@@ -209,8 +211,8 @@ int build_adopt(struct slot *slot, struct err *err)
 	enum wire_kind kind;
 	const char *step = "";
 	struct sandbox_plan prepared = slot->parsed.plan;
-	TRY(receive_plan(slot, &kind, err));
-	const char *difference = fixed_difference(&prepared, &slot->parsed.plan);
+	TRY(build_receive_plan(slot, &kind, err));
+	const char *difference = build_fixed_difference(&prepared, &slot->parsed.plan);
 	if (kind != WIRE_PLAN || difference)
 		return err_set(err, E_CONFLICT, "this sandbox was prepared for another %s",
 			difference ? difference : "message");
@@ -230,10 +232,13 @@ int build_adopt(struct slot *slot, struct err *err)
 	return 0;
 }
 
-/* Stacks of the borrowed-memory tasks; never freed, the supervisor lives for one run. */
-static void *new_stack(void)
+/* Never freed: they are as old as the supervisor. */
+static void *next_stack(struct slot *slot)
 {
-	return mem_alloc(1, SLOT_STACK_BYTES);
+	void **stack = &slot->stacks[slot->stack_count++];
+	if (!*stack)
+		*stack = mem_alloc(1, SLOT_STACK_BYTES);
+	return *stack;
 }
 
 static long spawn(
@@ -245,7 +250,7 @@ static long spawn(
 		.flags = CLONE_VM | CLONE_FILES | flags | pidfd_flag | cgroup_flag,
 		.pidfd = (uintptr_t)ret_pidfd,
 		.exit_signal = SIGCHLD,
-		.stack = (uintptr_t)new_stack(),
+		.stack = (uintptr_t)next_stack(slot),
 		.stack_size = SLOT_STACK_BYTES,
 	};
 	if (cgroup >= 0)
@@ -253,11 +258,12 @@ static long spawn(
 	return sys_spawn(&args, function, slot);
 }
 
-static int start_init(struct slot *slot, struct err *err)
+int build_start_init(struct slot *slot, struct err *err)
 {
+	uint64_t spaces = CLONE_NEWPID | (slot->config.is_warm ? CLONE_NEWNS : 0);
 	if (pipe2(slot->lifeline, O_CLOEXEC) < 0)
 		return err_sys(err, E_UNAVAILABLE, "pipe");
-	long pid = spawn(CLONE_NEWPID, -1, &slot->init_pidfd, slot_init_main, slot);
+	long pid = spawn(spaces, -1, &slot->init_pidfd, slot_init_main, slot);
 	if (pid < 0) {
 		errno = (int)-pid;
 		return err_sys(err, E_UNAVAILABLE, "making the pid namespace");
@@ -316,7 +322,7 @@ static int map_ids(struct slot *slot, struct err *err)
 	return 0;
 }
 
-static int make_userns(struct slot *slot, struct err *err)
+int build_make_userns(struct slot *slot, struct err *err)
 {
 	long pid = spawn(CLONE_NEWUSER, -1, NULL, slot_keeper_main, slot);
 	if (pid < 0) {
@@ -373,7 +379,9 @@ static int make_stdio(struct slot *slot, struct err *err)
 static int enter_namespaces(struct slot *slot, struct err *err)
 {
 	struct statx root;
-	int kinds = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
+	int kinds = CLONE_NEWNS | CLONE_NEWPID;
+	if (!slot->config.is_warm) /* else these are ours already */
+		kinds |= CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 	if (setns(slot->init_pidfd, kinds) < 0)
 		return err_sys(err, E_UNAVAILABLE, "entering the sandbox's namespaces");
 	if (statx(AT_FDCWD, "/", AT_STATX_DONT_SYNC, STATX_MNT_ID, &root) < 0)
@@ -387,7 +395,7 @@ static int enter_namespaces(struct slot *slot, struct err *err)
 	return 0;
 }
 
-static int start_payload(struct slot *slot, struct err *err)
+static int spawn_payload(struct slot *slot, struct err *err)
 {
 	bool is_v2 = slot->cgroup.backend == SANDBOX_BACKEND_CGROUP_V2;
 	long pid = spawn(0, is_v2 ? slot->cgroup.dirs[0] : -1, NULL, slot_payload_main, slot);
@@ -423,16 +431,18 @@ static void note_enforced(struct slot *slot)
  * SYS_CHROOT are for late mounts and for leaving the mount namespace, the three on files for the
  * results directory in the stranger's tmpfs.
  */
-static int shed_rights(struct err *err)
+int build_shed_rights(const struct slot *slot, struct err *err)
 {
+	/* The last two are for the next PID 1 of a warm sandbox. */
 	static const int kept[] = { CAP_KILL, CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_SYS_CHROOT,
-		CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_SYS_NICE };
+		CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_SYS_NICE, CAP_SETUID, CAP_SETGID };
+	size_t count = ARRAY_SIZE(kept) - (slot->config.is_warm ? 0 : 2);
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct now[2] = {};
 	struct __user_cap_data_struct sets[2] = {};
 	if (syscall(SYS_capget, &head, now) < 0)
 		return err_sys(err, E_UNAVAILABLE, "capget");
-	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+	for (size_t i = 0; i < count; i++)
 		sets[0].effective |= now[0].permitted & (1u << kept[i]);
 	sets[0].permitted = sets[0].effective;
 	if (syscall(SYS_capset, &head, sets) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -440,19 +450,23 @@ static int shed_rights(struct err *err)
 	return 0;
 }
 
-int build_sandbox(struct slot *slot, struct err *err)
+int build_take_filter(struct err *err)
 {
-	TRY(start_init(slot, err));
-	TRY(cgroup_make(
-		&slot->cgroup, getpid(), slot->is_rootless, &slot->parsed.plan.limits, err));
-	TRY(make_userns(slot, err));
-	/* PID 1 is still building: this costs no time. It has no filter; it does nothing more. */
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter_programs[FILTER_BASE]) < 0)
 		return err_sys(err, E_UNAVAILABLE, "system call filter of the supervisor");
+	return 0;
+}
+
+int build_enter(struct slot *slot, struct err *err)
+{
 	TRY(wait_stage(&slot->init_stage, slot->init_pid, "building the sandbox", err));
 	fd_close(&slot->lifeline[0]);
 	TRY(enter_namespaces(slot, err));
-	TRY(slot_landlock_prepare(slot, err));
+	return slot_landlock_prepare(slot, err);
+}
+
+int build_start_payload(struct slot *slot, struct err *err)
+{
 	TRY(make_stdio(slot, err));
 	if (slot->config.is_prepared)
 		slot->next_message = mem_alloc(1, WIRE_MESSAGE_MAX);
@@ -460,9 +474,22 @@ int build_sandbox(struct slot *slot, struct err *err)
 		TRY(make_pipe(slot->job, err));
 	if (slot->config.is_parked)
 		TRY(make_pipe(slot->note, err));
-	TRY(start_payload(slot, err));
+	TRY(spawn_payload(slot, err));
 	note_enforced(slot);
-	return shed_rights(err);
+	return 0;
+}
+
+int build_sandbox(struct slot *slot, struct err *err)
+{
+	TRY(build_start_init(slot, err));
+	TRY(cgroup_make(
+		&slot->cgroup, getpid(), slot->is_rootless, &slot->parsed.plan.limits, err));
+	TRY(build_make_userns(slot, err));
+	/* PID 1 is still building: this costs no time. It has no filter; it does nothing more. */
+	TRY(build_take_filter(err));
+	TRY(build_enter(slot, err));
+	TRY(build_start_payload(slot, err));
+	return build_shed_rights(slot, err);
 }
 
 int build_check(struct slot *slot, struct err *err)
@@ -497,7 +524,7 @@ static void end_tasks(struct slot *slot)
 		;
 }
 
-void build_undo(struct slot *slot)
+void build_undo_run(struct slot *slot)
 {
 	end_tasks(slot);
 	copy_close(&slot->in);
@@ -507,18 +534,28 @@ void build_undo(struct slot *slot)
 		fd_close(&slot->job[end]);
 		fd_close(&slot->note[end]);
 	}
-	for (int fd = 0; slot->has_stdio && fd < STDIO_COUNT; fd++)
-		(void)close(fd);
-	fd_close(&slot->files.root_fd);
-	fd_close(&slot->files.mask_fd);
 	fd_close(&slot->files.app_fd);
 	fd_close(&slot->files.data_fd);
 	fd_close(&slot->init_pidfd);
-	fd_close(&slot->userns);
 	fd_close(&slot->ruleset);
 	fd_close(&slot->results_fd);
-	fd_close(&slot->sandbox_mounts);
 	files_free(slot->files_used);
+	slot->files_used = NULL;
+	slot->stack_count = 0;
+}
+
+void build_undo(struct slot *slot)
+{
+	build_undo_run(slot);
+	for (int fd = 0; slot->has_stdio && fd < STDIO_COUNT; fd++)
+		(void)close(fd); /* not earlier: the next run's descriptors must not get these
+				    numbers */
+	fd_close(&slot->files.root_fd);
+	fd_close(&slot->files.mask_fd);
+	fd_close(&slot->userns);
+	fd_close(&slot->sandbox_mounts);
+	fd_close(&slot->base_mounts);
+	fd_close(&slot->base_pids);
 	(void)setns(slot->host_mounts, CLONE_NEWNS); /* frees the sandbox's mounts */
 	(void)cgroup_remove(&slot->cgroup);
 }

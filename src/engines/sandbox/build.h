@@ -19,13 +19,26 @@ int build_adopt(struct slot *slot, struct err *err) MUST_CHECK;
 int build_take(struct slot *slot, const struct sandbox_plan *plan,
 	const struct sandbox_files *files, struct err *err) MUST_CHECK;
 
+/* The parts of build_sandbox() that a warm sandbox has in another order. */
+int build_receive_plan(struct slot *slot, enum wire_kind *ret_kind, struct err *err) MUST_CHECK;
+const char *build_fixed_difference(const struct sandbox_plan *a, const struct sandbox_plan *b);
+int build_make_userns(struct slot *slot, struct err *err) MUST_CHECK;
+int build_take_filter(struct err *err) MUST_CHECK;
+int build_shed_rights(const struct slot *slot, struct err *err) MUST_CHECK;
+int build_start_init(struct slot *slot, struct err *err) MUST_CHECK;
+int build_enter(struct slot *slot, struct err *err) MUST_CHECK; /* once PID 1 is ready */
+int build_start_payload(struct slot *slot, struct err *err) MUST_CHECK;
+/* Everything of one run: tasks, pipes, descriptors. */
+void build_undo_run(struct slot *slot);
+
 /* All of it, up to a payload that waits for slot->payload_go. */
 int build_sandbox(struct slot *slot, struct err *err) MUST_CHECK;
 
 /* E_UNAVAILABLE when a layer is missing that the plan does not allow to lack. */
 int build_check(struct slot *slot, struct err *err) MUST_CHECK;
 
-/* Leave the sandbox's namespaces (which frees its mounts), remove cgroups, close everything. */
+/* build_undo_run; leave the sandbox's namespaces (which frees its mounts), remove cgroups, close
+ * everything. */
 void build_undo(struct slot *slot);
 
 /* SANDBOX_RESULTS: made before the program starts; opened (or -1) when all is dead. */

@@ -381,6 +381,13 @@ void cgroup_usage(const struct cgroup *group, bool with_details, struct cgroup_u
 		read_details(group, ret_usage);
 }
 
+bool cgroup_is_empty(const struct cgroup *group)
+{
+	bool is_v2 = group->backend == SANDBOX_BACKEND_CGROUP_V2;
+	return group->backend == SANDBOX_BACKEND_NONE ||
+	       read_value(group->dirs[is_v2 ? 0 : CGROUP_PIDS], "pids.current") == 0;
+}
+
 void cgroup_reset_peak(const struct cgroup *group)
 {
 	struct err ignored;

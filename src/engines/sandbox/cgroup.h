@@ -73,6 +73,9 @@ void cgroup_usage(const struct cgroup *group, bool with_details, struct cgroup_u
 /* Start a new run in the same groups: peak back to the current usage. */
 void cgroup_reset_peak(const struct cgroup *group);
 
+/* Whether no task is in it, dead or alive. */
+bool cgroup_is_empty(const struct cgroup *group);
+
 /* Remove the (empty) groups; retries while the kernel still counts the last exit. True if gone. */
 bool cgroup_remove(struct cgroup *group);
 

@@ -24,6 +24,27 @@ struct kernel_sigaction {
 	uint64_t mask;
 };
 
+/* In mounts that have the root: what every run has anew. proc was made where one was seen. */
+static long mount_run(struct slot *slot, long proc, const char **ret_step)
+{
+	long status = slot_mount_writable(slot, ret_step);
+	if (status == 0)
+		status = slot_mount_proc((int)proc, ret_step);
+	if (status == 0)
+		status = slot_mount_inputs(slot, ret_step);
+	/* Executable memory files become impossible in this pid namespace (2 = refuse). */
+	if (status == 0 && slot->memfd_sysctl >= 0 && !slot->config.allow_exec_in_work &&
+		sys3(write, slot->memfd_sysctl, "2", 1) == 1)
+		slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC);
+	return status;
+}
+
+static long build_warm(struct slot *slot, const char **ret_step)
+{
+	long proc = slot_make_proc(ret_step);
+	return proc < 0 ? proc : mount_run(slot, proc, ret_step);
+}
+
 static long build(struct slot *slot, const char **ret_step)
 {
 	int overlay = -1;
@@ -44,19 +65,14 @@ static long build(struct slot *slot, const char **ret_step)
 	if (status == 0 && slot->is_rootless)
 		status = slot_mount_devices(slot, ret_step);
 	if (status == 0)
-		status = slot_mount_writable(slot, ret_step);
-	if (status == 0)
-		status = slot_mount_proc((int)proc, ret_step);
-	if (status == 0)
-		status = slot_mount_inputs(slot, ret_step);
-	if (status < 0)
-		return status;
-	/* Executable memory files become impossible in this pid namespace (2 = refuse). */
-	if (slot->memfd_sysctl >= 0 && !slot->config.allow_exec_in_work &&
-		sys3(write, slot->memfd_sysctl, "2", 1) == 1)
-		slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC);
-	*ret_step = "sethostname";
+		status = mount_run(slot, proc, ret_step);
+	return status < 0 ? status : slot_set_hostname(slot, ret_step);
+}
+
+long slot_set_hostname(const struct slot *slot, const char **ret_step)
+{
 	const char *name = slot->parsed.plan.hostname;
+	*ret_step = "sethostname";
 	size_t size = 0;
 	while (name[size])
 		size++;
@@ -90,7 +106,7 @@ int slot_init_main(void *argument)
 {
 	struct slot *slot = argument;
 	const char *step = "";
-	long status = build(slot, &step);
+	long status = slot->config.is_warm ? build_warm(slot, &step) : build(slot, &step);
 	if (status < 0) {
 		slot->init_stage.error = (int)-status;
 		slot->init_stage.step = step;

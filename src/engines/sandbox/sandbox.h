@@ -313,7 +313,12 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
  *         end: NUL-terminated strings cwd, the number of arguments, argv..., env.... When done it
  *         writes its exit code as one byte to descriptor 65.
  *
- * Errors as sandbox_start. A prepared sandbox serves one run and is gone.
+ *         SANDBOX_TIER_WARM: as hot, but for many runs of ONE tenant, one after the other. A run
+ *         ends with READY instead of GONE: nothing of it is left, and sandbox_start may follow. It
+ *         ends with GONE when it was the last: it did not end by its own exit, met a limit, or the
+ *         caller closed. No SANDBOX_TRACE_FILES.
+ *
+ * Errors as sandbox_start. Any other prepared sandbox serves one run and is gone.
  */
 int sandbox_prepare(int control, enum sandbox_tier tier, const struct sandbox_plan *plan,
 	const struct sandbox_files *files, struct err *err) MUST_CHECK;

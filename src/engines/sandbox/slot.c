@@ -34,6 +34,7 @@
 #include "engines/sandbox/files.h"
 #include "engines/sandbox/sys.h"
 #include "engines/sandbox/tracer.h"
+#include "engines/sandbox/warm.h"
 #include "kit/base/fd.h"
 #include "kit/base/mem.h"
 #include "kit/base/prompt.h"
@@ -499,6 +500,58 @@ static void report_gone(struct slot *slot)
 	slot_send(slot, &gone);
 }
 
+/* Wait for the next plan of a warm sandbox; false when the caller is gone or a signal came. */
+static bool await_next(const struct slot *slot, int signals)
+{
+	for (;;) {
+		struct signalfd_siginfo info;
+		uint8_t byte;
+		struct pollfd fds[] = {
+			{ .fd = slot->control, .events = POLLIN },
+			{ .fd = signals, .events = POLLIN },
+		};
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+			continue;
+		if (fds[1].revents && read(signals, &info, sizeof(info)) > 0 &&
+			info.ssi_signo != SIGCHLD)
+			return false;
+		if (fds[0].revents)
+			return recv(slot->control, &byte, 1, MSG_PEEK | MSG_TRUNC) > 0;
+	}
+}
+
+/* One run in a warm sandbox. True when another may follow. */
+static bool run_warm_once(struct slot *slot, int signals)
+{
+	struct loop loop = { .slot = slot, .signals = signals };
+	struct err err;
+	if (warm_begin(slot, &err) < 0) {
+		report_failure(slot, &err);
+		return false;
+	}
+	if (run_payload(&loop, &err) < 0) {
+		slot->has_cause = false; /* whatever it was, it was not a run */
+		slot_end(slot, SANDBOX_CAUSE_INTERNAL, err.message);
+	}
+	finish(&loop);
+	return warm_end(slot);
+}
+
+static void run_warm(struct slot *slot, int signals)
+{
+	struct sandbox_event ready = { .kind = SANDBOX_EVENT_READY };
+	struct err err;
+	bool is_ready = warm_build(slot, &err) == 0;
+	if (!is_ready)
+		report_failure(slot, &err);
+	while (is_ready) {
+		slot_send(slot, &ready);
+		is_ready = await_next(slot, signals) && run_warm_once(slot, signals);
+	}
+	build_undo(slot);
+	report_gone(slot);
+}
+
 static void run_slot(struct slot *slot, int signals)
 {
 	struct loop loop = { .slot = slot, .signals = signals };
@@ -527,7 +580,9 @@ int slot_serve(int control, struct err *err)
 		status = build_receive(slot, err);
 	else /* take the plan all the same: a message that nobody read resets the connection */
 		(void)!recv(control, &ignored, sizeof(ignored), 0);
-	if (status == 0) {
+	if (status == 0 && slot->config.is_warm) {
+		run_warm(slot, signals);
+	} else if (status == 0) {
 		run_slot(slot, signals);
 	} else {
 		report_failure(slot, err);

@@ -24,6 +24,7 @@
 
 enum {
 	SLOT_STACK_BYTES = 32 * 1024,
+	SLOT_STACKS = 3,                      /* init, keeper, payload */
 	SLOT_INIT_UID = SANDBOX_UID_BASE - 1, /* of PID 1, once it has shed its rights */
 	SLOT_LIFELINE_FD = 0,                 /* in init: its only descriptor */
 	SLOT_DEVICES = 5,
@@ -56,7 +57,8 @@ struct slot_copy {
 struct slot_config {
 	enum sandbox_tier tier;
 	bool allow_exec_in_work;
-	bool is_prepared; /* built before its plan is known */
+	bool is_prepared; /* built before its plan is known, for one run */
+	bool is_warm;     /* one run after the other: see warm.c */
 	bool is_parked;   /* prepared, and its program runs already, waiting for a job */
 };
 
@@ -87,6 +89,11 @@ struct slot {
 	int init_pidfd;
 	struct slot_stage init_stage;
 
+	int base_mounts; /* warm: our mounts and pid namespace between two runs */
+	int base_pids;
+	struct sandbox_plan template;
+	uint8_t *plan_room; /* of every run's plan */
+
 	pid_t keeper_pid;
 	uint32_t keeper_done;
 	int userns;
@@ -112,6 +119,8 @@ struct slot {
 	uint64_t processor_count;
 	uint8_t *next_message; /* room for a plan that comes later */
 
+	void *stacks[SLOT_STACKS]; /* of the tasks on our memory */
+	size_t stack_count;
 	bool has_stdio; /* our 0, 1 and 2 are the payload's */
 	struct slot_copy in;
 	struct slot_copy out;
@@ -131,6 +140,7 @@ struct slot {
 /* init.c: entry of PID 1. argument is the slot. */
 int slot_init_main(void *argument);
 int slot_keeper_main(void *argument);
+long slot_set_hostname(const struct slot *slot, const char **ret_step);
 
 /* mounts.c: raw system calls; return 0 (make_proc: a descriptor) or -errno and name the step. */
 long slot_build_root(struct slot *slot, int *ret_overlay, const char **ret_step);

@@ -2,6 +2,7 @@
 #include "kit/base/prompt.h"
 
 #include <linux/sched.h>
+#include <sched.h>
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -29,5 +30,7 @@ void prompt_self(void)
 		.nice = getpriority(PRIO_PROCESS, 0),
 		.runtime_nsec = SLICE_NSEC,
 	};
+	if (sched_getscheduler(0) != SCHED_OTHER)
+		return; /* somebody chose better for us */
 	(void)syscall(SYS_sched_setattr, 0, &attributes, 0); /* an older kernel ignores the slice */
 }

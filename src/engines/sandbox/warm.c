@@ -1,0 +1,102 @@
+/*
+ * The warm tier: one sandbox, one tenant, one run after the other.
+ *
+ * Theory. Most of what a sandbox is made of holds no trace of a run: the overlay, the network, ipc,
+ * uts and user namespaces, the control groups, the supervisor with its filter. These stay. What a
+ * run can leave something in is made anew for each: pid namespace with PID 1, mount namespace with
+ * the writable tmpfs, proc and inputs, pipes, Landlock rules, payload. Between two runs the
+ * supervisor stands in the *base* mounts, a copy of which every PID 1 starts with.
+ *
+ * A run that ended other than by its own exit, or met a limit, or left somebody in its groups, is
+ * the last: what it may have bent is thrown away with it. The host uid, the abstract socket names
+ * of a network namespace without processes, and the charged kernel memory of the groups are what
+ * two runs have in common: enough to keep this tier inside one tenant.
+ */
+#include "engines/sandbox/warm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "engines/sandbox/build.h"
+#include "kit/base/fd.h"
+#include "kit/base/mem.h"
+
+static int failed(long status, const char *step, struct err *err)
+{
+	if (status >= 0)
+		return 0;
+	errno = (int)-status;
+	return err_sys(err, E_UNAVAILABLE, "building the sandbox: %s", step);
+}
+
+static int make_base(struct slot *slot, struct err *err)
+{
+	const char *step = "";
+	auto_close overlay = -1;
+	TRY(failed(slot_build_root(slot, &overlay, &step), step, err));
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
+		return err_sys(err, E_UNAVAILABLE, "making namespaces");
+	TRY(failed(slot_enter_root(overlay, &step), step, err));
+	TRY(failed(slot_set_hostname(slot, &step), step, err));
+	slot->base_mounts = openat(slot->host_proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	slot->base_pids = openat(slot->host_proc, "self/ns/pid", O_RDONLY | O_CLOEXEC);
+	if (slot->base_mounts < 0 || slot->base_pids < 0)
+		return err_sys(err, E_UNAVAILABLE, "opening our namespaces");
+	return 0;
+}
+
+int warm_build(struct slot *slot, struct err *err)
+{
+	if (slot->is_rootless)
+		return err_set(err, E_UNSUPPORTED, "the warm tier needs root; use the cold one");
+	slot->template = slot->parsed.plan;
+	slot->plan_room = mem_alloc(1, WIRE_MESSAGE_MAX);
+	TRY(cgroup_make(&slot->cgroup, getpid(), false, &slot->parsed.plan.limits, err));
+	TRY(make_base(slot, err)); /* the groups are out of sight from now on */
+	TRY(build_make_userns(slot, err));
+	slot->stack_count = 0;
+	TRY(build_take_filter(err));
+	return build_shed_rights(slot, err);
+}
+
+int warm_begin(struct slot *slot, struct err *err)
+{
+	enum wire_kind kind;
+	slot->next_message = slot->plan_room;
+	slot->cpu_base_usec = cgroup_cpu_usec(&slot->cgroup);
+	cgroup_reset_peak(&slot->cgroup);
+	TRY(build_receive_plan(slot, &kind, err));
+	const char *difference = build_fixed_difference(&slot->template, &slot->parsed.plan);
+	if (kind != WIRE_PLAN || difference)
+		return err_set(err, E_CONFLICT, "this sandbox was prepared for another %s",
+			difference ? difference : "message");
+	TRY(build_start_init(slot, err));
+	TRY(build_enter(slot, err));
+	return build_start_payload(slot, err);
+}
+
+/* Nothing of the run may be left, and nothing may have been bent. */
+static bool is_as_before(const struct slot *slot)
+{
+	const struct sandbox_result *result = &slot->result;
+	return result->cause == SANDBOX_CAUSE_EXITED && !result->limits_hit &&
+	       !result->statistics.oom_kills && !slot->exec_error && cgroup_is_empty(&slot->cgroup);
+}
+
+bool warm_end(struct slot *slot)
+{
+	build_undo_run(slot);
+	if (setns(slot->base_mounts, CLONE_NEWNS) < 0 || setns(slot->base_pids, CLONE_NEWPID) < 0 ||
+		!is_as_before(slot))
+		return false;
+	slot->result = (struct sandbox_result){ .exit_code = -1 };
+	slot->init_stage = slot->payload_stage = (struct slot_stage){};
+	slot->init_pid = slot->payload_pid = 0;
+	slot->payload_go = 0;
+	slot->trace_seen = 0;
+	slot->started_usec = 0;
+	slot->has_cause = slot->payload_reaped = false;
+	return true;
+}

@@ -1,0 +1,16 @@
+/* The warm tier, the supervisor's part. Internal to the engine; see warm.c. */
+#ifndef ENGINES_SANDBOX_WARM_H
+#define ENGINES_SANDBOX_WARM_H
+
+#include "engines/sandbox/slot.h"
+
+/* What stays between runs. E_UNSUPPORTED for an ordinary user. */
+int warm_build(struct slot *slot, struct err *err) MUST_CHECK;
+
+/* Take the plan that waits, build its run, up to a payload that waits for slot->payload_go. */
+int warm_begin(struct slot *slot, struct err *err) MUST_CHECK;
+
+/* All of the run is dead: remove the rest of it. True when another may follow. */
+bool warm_end(struct slot *slot);
+
+#endif

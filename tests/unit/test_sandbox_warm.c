@@ -1,0 +1,172 @@
+/*
+ * The warm tier: run after run in one sandbox, nothing of one in the next, limits and causes as in
+ * any other tier, and the end of it all after anything out of the ordinary.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "sandbox_run.h"
+
+static int open_warm(struct run *r)
+{
+	static const struct sandbox_config config = { .supervisor_path = SUPERVISOR };
+	struct sandbox_event event;
+	struct err err;
+	int control = -1;
+	run_init(r);
+	r->plan.argv = ARGV("unused");
+	ck_assert_ok(sandbox_open(&config, &control, &err), err);
+	ck_assert_ok(sandbox_prepare(control, SANDBOX_TIER_WARM, &r->plan, &r->files, &err), err);
+	ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+	ck_assert_msg(event.kind == SANDBOX_EVENT_READY, "%s", event.result.text);
+	r->files.root_fd = -1;
+	return control;
+}
+
+/* One run; true when another may follow. */
+static bool run_warm(struct run *r, int control, const char *const argv[])
+{
+	struct sandbox_event event = {};
+	struct err err;
+	run_done(r);
+	fd_close(&r->files.stdout_fd);
+	r->out = r->error = (struct buf){};
+	r->exec_count = r->exit_count = 0;
+	r->plan.argv = argv;
+	ck_assert_ok(fd_memfd("out", &r->files.stdout_fd, &err), err);
+	ck_assert_ok(sandbox_start(control, &r->plan, &r->files, &err), err);
+	do {
+		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+		run_take_event(r, &event);
+	} while (event.kind != SANDBOX_EVENT_READY && event.kind != SANDBOX_EVENT_GONE);
+	ck_assert_int_eq(lseek(r->files.stdout_fd, 0, SEEK_SET), 0);
+	ck_assert_ok(fd_read_all(r->files.stdout_fd, 64u << 20, &r->out, &err), err);
+	fd_close(&r->files.stdout_fd);
+	return event.kind == SANDBOX_EVENT_READY;
+}
+
+START_TEST(runs_one_after_the_other)
+{
+	auto_done(run) r;
+	int control = open_warm(&r);
+	for (int i = 0; i < 50; i++) {
+		ck_assert(run_warm(&r, control, ARGV("exit", i % 2 ? "7" : "0")));
+		ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
+		ck_assert_int_eq(r.result.exit_code, i % 2 ? 7 : 0);
+		ck_assert_int_eq(r.result.tier, SANDBOX_TIER_WARM);
+		ck_assert_uint_eq(r.exec_count, 1);
+		ck_assert_uint_eq(r.exit_count, 1);
+		ck_assert(r.result.trace_complete);
+	}
+	sandbox_close(&control);
+}
+END_TEST
+
+START_TEST(nothing_of_a_run_is_in_the_next)
+{
+	static const char *const places[] = { "/work/x", "/tmp/x", "/dev/shm/x", "/home/x",
+		"/run/x" };
+	auto_done(run) r;
+	int control = open_warm(&r);
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		ck_assert(run_warm(&r, control, ARGV("write", places[i])));
+		ck_assert_int_eq(r.result.exit_code, 0);
+		ck_assert(run_warm(&r, control, ARGV("stat", places[i])));
+		ck_assert_int_eq(r.result.exit_code, ENOENT);
+	}
+	ck_assert(run_warm(&r, control, ARGV("memory", "100")));
+	ck_assert_uint_gt(r.result.statistics.memory_peak_bytes, 100u << 20);
+	ck_assert(run_warm(&r, control, ARGV("exit", "0")));
+	ck_assert_uint_lt(r.result.statistics.memory_peak_bytes, 50u << 20);
+	ck_assert_uint_lt(r.result.statistics.cpu_usec, 1000000);
+	/* Whoever is left behind dies with the run. */
+	ck_assert(run_warm(&r, control, ARGV("daemon")));
+	ck_assert(run_warm(&r, control, ARGV("exit", "0")));
+	ck_assert_uint_eq(r.result.statistics.processes_peak, 1);
+	sandbox_close(&control);
+}
+END_TEST
+
+START_TEST(an_unusual_end_is_the_last)
+{
+	static const struct {
+		const char *const argv[5];
+		enum sandbox_cause cause;
+	} rows[] = {
+		{ { "/bin/hostile", "memory", "600" }, SANDBOX_CAUSE_MEMORY },
+		{ { "/bin/hostile", "sleep" }, SANDBOX_CAUSE_WALL_TIMEOUT },
+		{ { "/bin/hostile", "flood", "100000000" }, SANDBOX_CAUSE_OUTPUT },
+		{ { "/bin/hostile", "raise", "11" }, SANDBOX_CAUSE_SIGNALLED },
+		{ { "/bin/nothing" }, SANDBOX_CAUSE_DENIED },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct err err;
+		auto_done(run) r;
+		int control = open_warm(&r);
+		ck_assert(run_warm(&r, control, ARGV("exit", "0")));
+		if (rows[i].cause == SANDBOX_CAUSE_WALL_TIMEOUT)
+			r.plan.limits.wall_ms = 300;
+		ck_assert(!run_warm(&r, control, rows[i].argv));
+		ck_assert_cause(&r, rows[i].cause);
+		r.plan.argv = ARGV("exit", "0");
+		ck_assert_fails(
+			sandbox_start(control, &r.plan, &r.files, &err), E_UNAVAILABLE, err);
+		sandbox_close(&control);
+	}
+}
+END_TEST
+
+START_TEST(limits_are_exact_in_every_run)
+{
+	auto_done(run) r;
+	int control = open_warm(&r);
+	for (int i = 0; i < 2; i++) {
+		ck_assert(run_warm(&r, control, ARGV("fork", "9", "0"))); /* and itself: 10 */
+		ck_assert_int_eq(r.result.exit_code, 0);
+		ck_assert_uint_eq(r.result.statistics.processes_peak, 10);
+	}
+	ck_assert(!run_warm(&r, control, ARGV("fork", "10", "0")));
+	ck_assert_uint_eq(r.result.statistics.forks_refused, 1);
+	sandbox_close(&control);
+}
+END_TEST
+
+START_TEST(refuses_what_it_was_not_prepared_for)
+{
+	struct err err;
+	auto_done(run) r;
+	auto_done(run) other;
+	int control = open_warm(&r);
+	r.plan.limits.memory_bytes /= 2;
+	ck_assert(!run_warm(&r, control, ARGV("exit", "0")));
+	ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
+	ck_assert_ptr_nonnull(strstr(r.result.text, "memory limit"));
+	sandbox_close(&control);
+
+	run_init(&other);
+	other.plan.argv = ARGV("unused");
+	other.plan.trace = SANDBOX_TRACE_FILES;
+	ck_assert_fails(sandbox_prepare(-1, SANDBOX_TIER_WARM, &other.plan, &other.files, &err),
+		E_INVALID, err);
+}
+END_TEST
+
+START_TEST(closing_ends_it_also_in_a_run)
+{
+	struct err err;
+	long pid, parent;
+	auto_done(run) r;
+	int control = open_warm(&r);
+	r.plan.argv = ARGV("sleep", "tag-of-warm");
+	ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
+	for (int i = 0; i < 2000 && !run_find_tagged("tag-of-warm", &pid, &parent); i++)
+		(void)usleep(1000);
+	ck_assert(run_find_tagged("tag-of-warm", &pid, &parent));
+	sandbox_close(&control);
+	ck_assert(!run_find_tagged("tag-of-warm", &pid, &parent));
+}
+END_TEST
+
+UNIT_MAIN("sandbox_warm", runs_one_after_the_other, nothing_of_a_run_is_in_the_next,
+	an_unusual_end_is_the_last, limits_are_exact_in_every_run,
+	refuses_what_it_was_not_prepared_for, closing_ends_it_also_in_a_run)
