@@ -536,6 +536,65 @@ START_TEST(parking_that_fails)
 }
 END_TEST
 
+/* cupel-sandbox run with these arguments: what it printed on both streams, and its exit status. */
+static int command(const char *root, const char *arguments, struct buf *ret_text)
+{
+	char line[512];
+	struct err err;
+	buf_done(ret_text);
+	*ret_text = (struct buf){};
+	snprintf(line, sizeof(line), "exec %s run --root %s %s 2>&1", SUPERVISOR, root, arguments);
+	FILE *pipe = popen(line, "re");
+	ck_assert_ptr_nonnull(pipe);
+	ck_assert_ok(fd_read_all(fileno(pipe), 1u << 20, ret_text, &err), err);
+	int status = pclose(pipe);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+START_TEST(tiers_of_the_command)
+{
+	static const struct {
+		const char *arguments;
+		int status;
+		const char *text;
+	} rows[] = {
+		{ "--tier cold /bin/hostile echo a", 0, "a\n" },
+		{ "--tier hot /bin/hostile echo a", 0, "a\n" },
+		{ "--tier hot /bin/hostile exit 7", 7, "" },
+		{ "--tier warm --json /bin/hostile exit 7", 7, "\"tier\":\"warm\"" },
+		{ "--tier warm --limit wall_ms=200 /bin/hostile sleep", 125, "wall-timeout" },
+		{ "--tier hot --limit wall_ms=200 /bin/hostile sleep", 125, "wall-timeout" },
+		{ "--tier hot --json /bin/hostile exit 0", 0, "\"tier\":\"hot\"" },
+		{ "--json /bin/hostile exit 0", 0, "\"tier\":\"cold\"" },
+		{ "--tier hot /bin/nothing", 125, "denied" },
+		{ "--tier hot --limit memory_bytes=1 /bin/hostile", 2, "memory" },
+		{ "--tier parked /bin/hostile", 2, "expected python3 or node" },
+		{ "--tier parked python3 -c 1", 125, "parked sandbox: parking" }, /* none there */
+		{ "--tier tepid /bin/hostile", 2, "expected cold" },
+		{ "--tier", 2, "expected a value" },
+	};
+	char root[64];
+	auto_done(buf) text = {};
+	snprintf(root, sizeof(root), "/proc/%d/fd/%d", getpid(), run_image());
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int status = command(root, rows[i].arguments, &text);
+		ck_assert_msg(status == rows[i].status, "%s: %d: %s", rows[i].arguments, status,
+			buf_string(&text));
+		ck_assert_msg(strstr(buf_string(&text), rows[i].text), "%s: %s", rows[i].arguments,
+			buf_string(&text));
+	}
+	if (access("/usr/bin/python3", X_OK) == 0) {
+		ck_assert_int_eq(command("/",
+					 "--tier parked --env A=b /usr/bin/python3 -c "
+					 "'import os; print(dict(os.environ)); exit(5)'",
+					 &text),
+			5);
+		ck_assert_str_eq(buf_string(&text), "{'A': 'b'}\n");
+	}
+}
+END_TEST
+
 /* Groups of dead supervisors are all that could stay (other tests may run beside us). */
 START_TEST(nothing_stays)
 {
@@ -576,5 +635,5 @@ UNIT_MAIN("sandbox", exit_codes, signals, output_and_environment, all_layers_are
 	wall_time, cpu_time, memory, disk, output_cap, processes, threads_are_not_processes,
 	bombs_end, only_the_image_is_executed, the_root_is_read_only, foreign_interfaces,
 	unknown_program, trace, job_control_works_under_trace, standard_input, cancelling,
-	live_statistics, bad_plans, hot_tier, parked_tier, parking_that_fails, nothing_stays,
-	probing)
+	live_statistics, bad_plans, hot_tier, parked_tier, parking_that_fails, tiers_of_the_command,
+	nothing_stays, probing)

@@ -26,6 +26,7 @@ static const char usage[] =
 	"  --root DIR           the image, seen read-only (required)\n"
 	"  --mask DIR           a directory of whiteouts laid over the image\n"
 	"  --app DIR, --data DIR  appear read-only at /app and /data\n"
+	"  --tier TIER          cold (default), hot, warm, or parked: python3 or node ahead\n"
 	"  --env NAME=VALUE     an environment variable (else there are none)\n"
 	"  --cwd DIR            working directory (default /work)\n"
 	"  --limit NAME=VALUE   wall_ms cpu_ms memory_bytes disk_bytes disk_files file_bytes\n"

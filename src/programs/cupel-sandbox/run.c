@@ -1,4 +1,4 @@
-/* cupel-sandbox run: one program in a cold sandbox, its streams passed through. */
+/* cupel-sandbox run: one program in a sandbox, its streams passed through. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "programs/cupel-sandbox/commands.h"
+#include "programs/cupel-sandbox/tier.h"
 #include "engines/sandbox/slot.h"
 #include "kit/base/fd.h"
 #include "kit/base/str.h"
@@ -18,6 +19,7 @@ struct run {
 	struct sandbox_files files;
 	const char *env[ENV_MAX + 1];
 	size_t env_count;
+	enum sandbox_tier tier;
 	bool show_trace;
 	bool show_json;
 	int terminal; /* our own stderr */
@@ -109,6 +111,8 @@ static int take_value(struct run *run, const char *option, const char *value, st
 		return open_input(value, &run->files.app_fd, err);
 	if (str_equal(option, "--data"))
 		return open_input(value, &run->files.data_fd, err);
+	if (str_equal(option, "--tier"))
+		return tier_parse(value, &run->tier, err);
 	if (str_equal(option, "--env"))
 		return add_env(run, value, err);
 	if (str_equal(option, "--limit"))
@@ -161,12 +165,13 @@ static void print_json(const struct run *run)
 	const struct sandbox_result *r = &run->result;
 	const struct sandbox_statistics *s = &r->statistics;
 	(void)dprintf(run->terminal,
-		"{\"cause\":\"%s\",\"exit_code\":%d,\"signal\":%d,\"backend\":\"%s\","
+		"{\"cause\":\"%s\",\"exit_code\":%d,\"signal\":%d,\"tier\":\"%s\",\"backend\":\"%"
+		"s\","
 		"\"wall_usec\":%llu,\"cpu_usec\":%llu,\"memory_peak_bytes\":%llu,"
 		"\"disk_bytes\":%llu,\"stdout_bytes\":%llu,\"stderr_bytes\":%llu,"
 		"\"processes_peak\":%u,\"processes_total\":%u,\"forks_refused\":%u,"
 		"\"oom_kills\":%u,\"trace_complete\":%s,\"not_enforced\":[",
-		sandbox_cause_name(r->cause), r->exit_code, r->signal,
+		sandbox_cause_name(r->cause), r->exit_code, r->signal, sandbox_tier_name(r->tier),
 		sandbox_backend_name(r->backend), (unsigned long long)s->wall_usec,
 		(unsigned long long)s->cpu_usec, (unsigned long long)s->memory_peak_bytes,
 		(unsigned long long)s->disk_bytes, (unsigned long long)s->stdout_bytes,
@@ -222,6 +227,14 @@ static int exit_status(const struct run *run)
 	return COMMAND_EXIT_LIMIT;
 }
 
+/* Cold needs no second process: we are the supervisor. */
+static int run_plan(struct run *run, struct err *err)
+{
+	if (run->tier == SANDBOX_TIER_COLD)
+		return slot_run_local(&run->plan, &run->files, on_event, run, err);
+	return tier_run(run->tier, &run->plan, &run->files, on_event, run, err);
+}
+
 int command_run(int argc, char **argv)
 {
 	struct run run = { .files = SANDBOX_FILES_NONE, .terminal = STDERR_FILENO };
@@ -234,10 +247,9 @@ int command_run(int argc, char **argv)
 		return COMMAND_EXIT_USAGE;
 	}
 	run.plan.trace = run.show_trace ? SANDBOX_TRACE_EXEC : SANDBOX_TRACE_NONE;
-	if (move_stdio(&run, &err) < 0 ||
-		slot_run_local(&run.plan, &run.files, on_event, &run, &err) < 0) {
+	if (move_stdio(&run, &err) < 0 || run_plan(&run, &err) < 0) {
 		(void)dprintf(run.terminal, "cupel-sandbox: %s\n", err.message);
-		return COMMAND_EXIT_LIMIT;
+		return err.category == E_INVALID ? COMMAND_EXIT_USAGE : COMMAND_EXIT_LIMIT;
 	}
 	if (run.show_json)
 		print_json(&run);

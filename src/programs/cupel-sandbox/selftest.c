@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "programs/cupel-sandbox/commands.h"
+#include "programs/cupel-sandbox/tier.h"
 #include "engines/sandbox/sandbox.h"
 #include "kit/base/fd.h"
 #include "kit/base/str.h"
@@ -82,47 +83,56 @@ static int make_image(char path[static PATH_BYTES], int *ret_root, struct err *e
 	return fd_write_all(copy, buf_view(&program), err);
 }
 
-static int run_case(size_t index, int root, struct sandbox_result *ret_result, struct err *err)
+/* Parked needs an interpreter, and is hot but for that. */
+static const enum sandbox_tier tiers[] = { SANDBOX_TIER_COLD, SANDBOX_TIER_HOT, SANDBOX_TIER_WARM };
+
+/* The warm one is root's. */
+static bool can_have(enum sandbox_tier tier)
 {
-	static const struct sandbox_config config = { .supervisor_path = SELF };
+	return tier != SANDBOX_TIER_WARM || geteuid() == 0;
+}
+
+static void keep_result(void *context, const struct sandbox_event *event)
+{
+	struct sandbox_result *result = context;
+	if (event->kind == SANDBOX_EVENT_DONE)
+		*result = event->result;
+}
+
+static int run_case(size_t index, enum sandbox_tier tier, int root,
+	struct sandbox_result *ret_result, struct err *err)
+{
 	char number[] = { (char)('0' + index), 0 };
 	const char *argv[] = { "/bin/self", PAYLOAD, number, NULL };
 	struct sandbox_plan plan = { .argv = argv,
 		.limits = SANDBOX_LIMITS_DEFAULT,
 		.may_lack = SANDBOX_LAYERS_BELTS | (geteuid() ? SANDBOX_LAYERS_ROOT : 0) };
 	struct sandbox_files files = SANDBOX_FILES_NONE;
-	struct sandbox_event event;
-	auto_close control = -1;
 	plan.limits.wall_ms = cases[index].cause == SANDBOX_CAUSE_WALL_TIMEOUT ? 500 : 10000;
 	plan.limits.memory_bytes = MEMORY_BYTES;
 	files.root_fd = root;
-	TRY(sandbox_open(&config, &control, err));
-	TRY(sandbox_start(control, &plan, &files, err));
-	do {
-		TRY(sandbox_receive(control, 0, &event, err));
-		if (event.kind == SANDBOX_EVENT_DONE)
-			*ret_result = event.result;
-	} while (event.kind != SANDBOX_EVENT_GONE);
-	return 0;
+	return tier_run(tier, &plan, &files, keep_result, ret_result, err);
 }
 
-static bool check_case(size_t index, int root)
+static bool check_case(size_t index, enum sandbox_tier tier, int root)
 {
+	const char *name = cases[index].name;
+	const char *where = sandbox_tier_name(tier);
 	struct sandbox_result result = {};
 	struct err err;
-	if (run_case(index, root, &result, &err) < 0) {
-		(void)printf("FAIL %s: %s\n", cases[index].name, err.message);
+	if (run_case(index, tier, root, &result, &err) < 0) {
+		(void)printf("FAIL %s, %s: %s\n", name, where, err.message);
 		return false;
 	}
 	if (cases[index].cause == SANDBOX_CAUSE_MEMORY &&
 		!(result.enforced & SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMORY_LIMIT))) {
 		(void)printf(
-			"skip %s: not limited here; see cupel-sandbox doctor\n", cases[index].name);
+			"skip %s, %s: not limited here; see cupel-sandbox doctor\n", name, where);
 		return true;
 	}
 	bool is_right = result.cause == cases[index].cause &&
-			result.exit_code == cases[index].exit_code;
-	(void)printf("%s %s: %s (%s)\n", is_right ? "ok  " : "FAIL", cases[index].name,
+			result.exit_code == cases[index].exit_code && result.tier == tier;
+	(void)printf("%s %s, %s: %s (%s)\n", is_right ? "ok  " : "FAIL", name, where,
 		sandbox_cause_name(result.cause), result.text);
 	return is_right;
 }
@@ -139,8 +149,9 @@ int command_selftest(int argc, char **argv)
 		(void)fprintf(stderr, "cupel-sandbox: %s\n", err.message);
 		return COMMAND_EXIT_FAILED;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		is_right = check_case(i, root) && is_right;
+	for (size_t t = 0; t < ARRAY_SIZE(tiers); t++)
+		for (size_t i = 0; i < ARRAY_SIZE(cases) && can_have(tiers[t]); i++)
+			is_right = check_case(i, tiers[t], root) && is_right;
 	(void)unlinkat(root, "bin/self", 0);
 	(void)unlinkat(root, "bin", AT_REMOVEDIR);
 	(void)rmdir(path);
