@@ -131,6 +131,24 @@ START_TEST(limits_are_exact_in_every_run)
 }
 END_TEST
 
+/* Ended by its own exit, and yet: counters that stand still, a tmpfs that somebody holds. */
+START_TEST(what_outlives_a_run_ends_it)
+{
+	auto_done(run) r;
+	int control = open_warm(&r);
+	ck_assert(!run_warm(&r, control, ARGV("threads", "100")));
+	ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
+	ck_assert_str_eq(buf_string(&r.out), "63\n");
+	sandbox_close(&control);
+	auto_done(run) s;
+	control = open_warm(&s);
+	s.plan.wants_results = true;
+	ck_assert(!run_warm(&s, control, ARGV("exit", "0")));
+	ck_assert_cause(&s, SANDBOX_CAUSE_EXITED);
+	sandbox_close(&control);
+}
+END_TEST
+
 START_TEST(refuses_what_it_was_not_prepared_for)
 {
 	struct err err;
@@ -168,5 +186,5 @@ START_TEST(closing_ends_it_also_in_a_run)
 END_TEST
 
 UNIT_MAIN("sandbox_warm", runs_one_after_the_other, nothing_of_a_run_is_in_the_next,
-	an_unusual_end_is_the_last, limits_are_exact_in_every_run,
+	an_unusual_end_is_the_last, limits_are_exact_in_every_run, what_outlives_a_run_ends_it,
 	refuses_what_it_was_not_prepared_for, closing_ends_it_also_in_a_run)

@@ -290,11 +290,15 @@ static void open_gauges(struct cgroup *group)
 {
 	bool is_v1 = group->backend == SANDBOX_BACKEND_CGROUP_V1;
 	struct err ignored; /* memory.peak is younger than v2; a missing gauge reads 0 */
-	for (int i = 0; i < CGROUP_GAUGE_COUNT; i++)
-		if (fd_open_beneath(group->dirs[gauge_files[is_v1][i].controller],
-			    gauge_files[is_v1][i].file, O_RDONLY, 0, &group->gauges[i],
-			    &ignored) < 0)
-			group->gauges[i] = -1;
+	for (int i = 0; i < CGROUP_GAUGE_COUNT; i++) {
+		int dir = group->dirs[gauge_files[is_v1][i].controller];
+		const char *file = gauge_files[is_v1][i].file;
+		int *gauge = &group->gauges[i];
+		bool is_written = !is_v1 && i == CGROUP_GAUGE_PEAK; /* cgroup_reset_peak */
+		if ((!is_written || fd_open_beneath(dir, file, O_RDWR, 0, gauge, &ignored) < 0) &&
+			fd_open_beneath(dir, file, O_RDONLY, 0, gauge, &ignored) < 0)
+			*gauge = -1;
+	}
 }
 
 int cgroup_make(struct cgroup *ret_group, int pid, bool is_rootless,
@@ -383,17 +387,23 @@ void cgroup_usage(const struct cgroup *group, bool with_details, struct cgroup_u
 
 bool cgroup_is_empty(const struct cgroup *group)
 {
+	char text[NUMBER_BYTES_MAX];
 	bool is_v2 = group->backend == SANDBOX_BACKEND_CGROUP_V2;
 	return group->backend == SANDBOX_BACKEND_NONE ||
-	       read_value(group->dirs[is_v2 ? 0 : CGROUP_PIDS], "pids.current") == 0;
+	       (read_text(
+			group->dirs[is_v2 ? 0 : CGROUP_PIDS], "pids.current", text, sizeof(text)) &&
+		       str_equal(text, "0\n"));
 }
 
-void cgroup_reset_peak(const struct cgroup *group)
+/* v2 resets what the writing descriptor reads, from Linux 6.12. */
+bool cgroup_reset_peak(const struct cgroup *group)
 {
 	struct err ignored;
 	if (group->backend == SANDBOX_BACKEND_CGROUP_V1)
-		(void)write_value(
-			group->dirs[CGROUP_MEMORY], "memory.max_usage_in_bytes", 0, &ignored);
+		return write_value(group->dirs[CGROUP_MEMORY], "memory.max_usage_in_bytes", 0,
+			       &ignored) == 0;
+	return group->backend == SANDBOX_BACKEND_NONE ||
+	       write(group->gauges[CGROUP_GAUGE_PEAK], "0", 1) == 1;
 }
 
 /*

@@ -70,8 +70,8 @@ uint64_t cgroup_cpu_usec(const struct cgroup *group);
 /* with_details also reads memory.stat (dearer). */
 void cgroup_usage(const struct cgroup *group, bool with_details, struct cgroup_usage *ret_usage);
 
-/* Start a new run in the same groups: peak back to the current usage. */
-void cgroup_reset_peak(const struct cgroup *group);
+/* Start a new run in the same groups: peak back to the current usage. False if it cannot be. */
+bool cgroup_reset_peak(const struct cgroup *group);
 
 /* Whether no task is in it, dead or alive. */
 bool cgroup_is_empty(const struct cgroup *group);

@@ -57,20 +57,20 @@
 	// Through the very functions a job takes; what it leaves in caches is taken out again.
 	const warmUp = async () => {
 		const file = '/tmp/cupel-warm.js', { emitWarning } = process;
-		const source = 'class A extends Map { f(...a) { return a.map((x) => `${x}`); } }\n' +
+		const source = '{ class A extends Map { f(...a) { return a.map((x) => `${x}`); } }\n' +
 			"try { JSON.parse('{'); } catch (error) { String(error.stack); }\n" +
-			"JSON.stringify([...new A().f(1, 'b')].sort()); globalThis.warm = import('fs');\n" +
-			"console.log('%s %d', 'a', 1, { b: [2] }, new Error('c'));";
-		process.stderr.write('');
-		process.stdout.write('');
+			"JSON.stringify([...new A().f(1, 'b')].sort());\n" +
+			"console.log('%s %d', 'a', 1, { b: [2] }, new Error('c')); }";
+		for (const stream of [process.stderr, process.stdout, process.stdout])
+			stream.write('');
 		process.stdout.write = () => true;
 		process.emitWarning = () => { }; // of import() in the code of -e, once per process
 		fs.writeFileSync(file, source);
-		for (const args of [['-e', source], [file], [file]]) {
+		for (const args of [['-e', 'import("fs")'], ['-e', source], ['-e', source], [file], [file]]) {
 			const [run, what] = load(takeJob(`/\0${args.length + 1}\0node\0` +
 				`${args.join('\0')}\0PATH=/bin\0`));
-			run(what);
-			await globalThis.warm;
+			await run(what);
+			await new Promise(setImmediate); // through the event loop as well
 			delete Module._cache[file];
 		}
 		fs.unlinkSync(file);
@@ -78,9 +78,12 @@
 			if (key.includes(file))
 				delete Module._pathCache[key];
 		delete process.stdout.write;
-		delete globalThis.warm;
 		process.emitWarning = emitWarning;
 		process.mainModule = undefined;
+		tells = false;
+		process.emit('beforeExit', 0);
+		process.emit('exit', 0);
+		tells = true;
 	};
 
 	const readJob = () => {

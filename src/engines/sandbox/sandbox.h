@@ -315,8 +315,9 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
  *
  *         SANDBOX_TIER_WARM: as hot, but for many runs of ONE tenant, one after the other. A run
  *         ends with READY instead of GONE: nothing of it is left, and sandbox_start may follow. It
- *         ends with GONE when it was the last: it did not end by its own exit, met a limit, or the
- *         caller closed. No SANDBOX_TRACE_FILES.
+ *         ends with GONE when it was the last: it did not end by its own exit, met a limit, had
+ *         results, or the caller closed; also when the kernel cannot reset the memory peak of the
+ *         groups (v2 before Linux 6.12). No SANDBOX_TRACE_FILES.
  *
  * Errors as sandbox_start. Any other prepared sandbox serves one run and is gone.
  */

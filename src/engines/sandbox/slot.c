@@ -410,7 +410,7 @@ static int park(struct loop *loop, struct err *err)
 	if (slot->has_cause)
 		return parking_failed(slot, err);
 	slot->cpu_base_usec = cgroup_cpu_usec(&slot->cgroup);
-	cgroup_reset_peak(&slot->cgroup);
+	(void)cgroup_reset_peak(&slot->cgroup);
 	return 0;
 }
 

@@ -66,7 +66,6 @@ int warm_begin(struct slot *slot, struct err *err)
 	enum wire_kind kind;
 	slot->next_message = slot->plan_room;
 	slot->cpu_base_usec = cgroup_cpu_usec(&slot->cgroup);
-	cgroup_reset_peak(&slot->cgroup);
 	TRY(build_receive_plan(slot, &kind, err));
 	const char *difference = build_fixed_difference(&slot->template, &slot->parsed.plan);
 	if (kind != WIRE_PLAN || difference)
@@ -77,12 +76,18 @@ int warm_begin(struct slot *slot, struct err *err)
 	return build_start_payload(slot, err);
 }
 
-/* Nothing of the run may be left, and nothing may have been bent. */
+/*
+ * Nothing of the run may be left, and nothing may have been bent. Refused tasks are counted for
+ * ever, and also for runs that coped with it; results of a run hold its tmpfs, and so the memory of
+ * the groups, until their receiver closes them.
+ */
 static bool is_as_before(const struct slot *slot)
 {
 	const struct sandbox_result *result = &slot->result;
 	return result->cause == SANDBOX_CAUSE_EXITED && !result->limits_hit &&
-	       !result->statistics.oom_kills && !slot->exec_error && cgroup_is_empty(&slot->cgroup);
+	       !result->statistics.oom_kills && !slot->exec_error &&
+	       !slot->parsed.plan.wants_results && !cgroup_task_refusals(&slot->cgroup) &&
+	       cgroup_is_empty(&slot->cgroup) && cgroup_reset_peak(&slot->cgroup);
 }
 
 bool warm_end(struct slot *slot)
