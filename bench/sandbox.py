@@ -13,6 +13,7 @@ import os
 import pathlib
 import platform
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -105,6 +106,33 @@ def peers(base, image, program):
                              "--seccomp", "--caps.drop=all", "--nonewprivs",
                              str(image) + program[0], *program[1:]]
     return {name: argv for name, argv in found.items() if works(argv)}
+
+
+COMPILE = ("i=0; while [ $i -lt 12 ]; do printf '#include <stdio.h>\\nint f%s(int x){return x*%s;}\\n' "
+           "$i $i >DIR/a$i.c; gcc -O1 -c DIR/a$i.c -o DIR/a$i.o || exit 9; i=$((i+1)); done")
+
+
+def compile_table(base, rounds):
+    """12 small compilations, 49 processes, with the host's compiler: bare, sandboxed, traced."""
+    if not shutil.which("gcc"):
+        return []
+    (base / "compile").mkdir()
+    sandboxed = [str(SUPERVISOR), "run", "--root", "/", "--env", "PATH=/usr/bin:/bin"]
+    job = COMPILE.replace("DIR", "/work")
+    rows = {"bare": ["/bin/sh", "-c", COMPILE.replace("DIR", str(base / "compile"))],
+            "cupel cold": [*sandboxed, "--", "/bin/sh", "-c", job],
+            "cupel cold, traced": [*sandboxed, "--trace", "--", "/bin/sh", "-c", job]}
+    times = {name: [] for name in rows}
+    for _ in range(rounds):
+        for name, argv in rows.items():
+            start = time.perf_counter()
+            subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                           env={"PATH": "/usr/bin:/bin"})
+            times[name].append((time.perf_counter() - start) * 1e3)
+    base_ms = statistics.median(times["bare"])
+    return ["### Compile-like work (12 small files)", "", "| contender | p50 ms | x bare |", "|---|---|---|",
+            *(f"| {name} | {statistics.median(values):.0f} | {statistics.median(values) / base_ms:.2f} |"
+              for name, values in times.items()), ""]
 
 
 def in_own_mounts():
@@ -244,6 +272,7 @@ def main():
                    for workers in (1, 2, 8)]
         out += [f"| {name} | {' | '.join(column[name] for column in columns)} |"
                 for name in columns[0]] + [""]
+        out += compile_table(base, 3 if QUICK else 9)
         out += exposure_table(base, image)
         cost, rss, pss = memory_of_hot_slot(image)
         out += ["### Memory", "", f"One ready hot sandbox: {cost:.0f} KiB less available memory (only on a quiet "
