@@ -53,6 +53,20 @@ def find_python_image(base):
     return target
 
 
+def make_node_image(base):
+    """The machine's node and its libraries; None when it has none."""
+    node = shutil.which("node")
+    if not node:
+        return None
+    image = base / "node"
+    words = subprocess.run(["ldd", node], capture_output=True, text=True, check=True).stdout.split()
+    for name in [os.path.realpath(node), *{word for word in words if word.startswith("/")}]:
+        target = image / ("usr/bin/node" if name == os.path.realpath(node) else name[1:])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(name, target)
+    return image
+
+
 def oci_bundle(base, image, program):
     bundle = base / ("bundle-" + pathlib.Path(program[0]).name)
     bundle.mkdir()
@@ -265,6 +279,14 @@ def main():
                                  drive("latency", rounds // 5, 0, snakes, realtime=True))
             out += latency_table("python3 -c 'print(1)', 100 ms gaps, real-time class",
                                  drive("latency", gap_rounds // 2, 100, snakes, realtime=True))
+        node_root = make_node_image(base)
+        if node_root:
+            argv = ["/usr/bin/node", "-e", "console.log(1)"]
+            nodes = [line("bare", "bare", "-", [str(node_root) + argv[0], *argv[1:]]),
+                     line("cupel cold", "cold", node_root, argv),
+                     line("cupel parked", "parked-node", node_root, argv)]
+            out += latency_table("node -e 'console.log(1)', tight loop, real-time class",
+                                 drive("latency", rounds // 10, 0, nodes, realtime=True))
         out += ["### Throughput, no-op, runs per second (hot includes building its sandbox)", "",
                 "| contender | 1 worker | 2 | 8 |", "|---|---|---|---|"]
         seconds = 1 if QUICK else 3
