@@ -122,17 +122,39 @@ static void run_take_event(struct run *run, const struct sandbox_event *event)
 		run->result = event->result;
 }
 
+/* The same tests in another tier: RUN_TIER=hot or warm in the environment. */
+static void run_build_ahead(int control, const struct run *run, struct sandbox_files *files)
+{
+	const char *tier = getenv("RUN_TIER");
+	struct sandbox_files image = SANDBOX_FILES_NONE;
+	struct sandbox_event event;
+	struct err err;
+	if (!tier)
+		return;
+	image.root_fd = files->root_fd;
+	image.mask_fd = files->mask_fd;
+	files->root_fd = files->mask_fd = -1;
+	ck_assert_ok(sandbox_prepare(control,
+			     str_equal(tier, "warm") ? SANDBOX_TIER_WARM : SANDBOX_TIER_HOT,
+			     &run->plan, &image, &err),
+		err);
+	ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+	ck_assert_msg(event.kind == SANDBOX_EVENT_READY, "%s", event.result.text);
+}
+
 static int run_start(struct run *run)
 {
 	static const struct sandbox_config config = { .supervisor_path = SUPERVISOR_PATH };
 	struct err err;
+	struct sandbox_files files = run->files;
 	int control = -1;
 	ck_assert_ok(sandbox_open(&config, &control, &err), err);
-	ck_assert_ok(sandbox_start(control, &run->plan, &run->files, &err), err);
+	run_build_ahead(control, run, &files);
+	ck_assert_ok(sandbox_start(control, &run->plan, &files, &err), err);
 	return control;
 }
 
-/* Receive until GONE; then read what the run wrote. */
+/* Receive until nothing of the run is left; then read what the run wrote. */
 static void run_finish(struct run *run, int control)
 {
 	struct err err;
@@ -140,8 +162,8 @@ static void run_finish(struct run *run, int control)
 	do {
 		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
 		run_take_event(run, &event);
-	} while (!run->is_gone);
-	(void)close(control);
+	} while (!run->is_gone && event.kind != SANDBOX_EVENT_READY);
+	sandbox_close(&control); /* READY: a warm one would go on */
 	ck_assert_int_eq(lseek(run->files.stdout_fd, 0, SEEK_SET), 0);
 	ck_assert_int_eq(lseek(run->files.stderr_fd, 0, SEEK_SET), 0);
 	ck_assert_ok(fd_read_all(run->files.stdout_fd, 64u << 20, &run->out, &err), err);

@@ -112,6 +112,9 @@ START_TEST(both_are_filtered)
 	struct sandbox_event event;
 	char tag[32];
 	long pids[2] = { 0, 0 };
+	const char *tier = getenv("RUN_TIER");
+	/* A warm one has SETUID and SETGID besides, for its next PID 1. */
+	long kept = tier && str_equal(tier, "warm") ? 0xac00eb : 0xac002b;
 	snprintf(tag, sizeof(tag), "tag-%d", (int)getpid());
 	RUN(r);
 	int control = run_begin(&r, ARGV("sleep", tag));
@@ -126,7 +129,7 @@ START_TEST(both_are_filtered)
 	}
 	ck_assert_int_eq(status_value(pids[0], "\nCapBnd:\t", 16), 0);
 	ck_assert_int_eq(status_value(pids[0], "\nCapEff:\t", 16), 0);
-	ck_assert_int_eq(status_value(pids[1], "\nCapEff:\t", 16), 0xac002b);
+	ck_assert_int_eq(status_value(pids[1], "\nCapEff:\t", 16), kept);
 	ck_assert_ok(sandbox_cancel(control, &err), err);
 	run_finish(&r, control);
 }
