@@ -48,7 +48,7 @@ int verify_signature(const struct verify_key *key, enum verify_scheme scheme, st
 
 /*
  * Keys made ready for OpenSSL, found again by the SHA-256 of key and scheme; the oldest goes when
- * all slots are taken. All zeros at first; it never changes a verdict. About 6 KiB a slot.
+ * all slots are taken. All zeros at first; it never changes a verdict. About 4 KiB a slot.
  */
 #define VERIFY_CACHE_MAX 6
 struct verify_cache {

@@ -131,7 +131,7 @@ class Pck:
 def depth_of(text):
     """The deepest nesting of brackets outside strings."""
     depth = deepest = 0
-    for mark in re.findall(r'"(?:[^"\\\\]|\\\\.)*"|[\[\]{}]', text):
+    for mark in re.findall(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
         depth += (mark in "[{") - (mark in "]}")
         deepest = max(deepest, depth)
     return deepest
