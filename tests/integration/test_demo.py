@@ -48,13 +48,14 @@ def test_demo(before):
     assert not leftovers(before)
 
 
-@pytest.mark.parametrize("number, wait_s", [(signal.SIGINT, 0.6), (signal.SIGINT, 1.2),
-                                            (signal.SIGTERM, 1.0)])
-def test_demo_interrupted(before, number, wait_s):
-    process = subprocess.Popen([DEMO, svc.BUILD], stdout=subprocess.DEVNULL,
+@pytest.mark.parametrize("number, heading", [(signal.SIGINT, "1. "), (signal.SIGINT, "2. "),
+                                             (signal.SIGTERM, "3. ")])
+def test_demo_interrupted(before, number, heading):
+    process = subprocess.Popen([DEMO, svc.BUILD], stdout=subprocess.PIPE, text=True,
                                stderr=subprocess.DEVNULL, start_new_session=True)
-    time.sleep(wait_s)
+    assert any(line.startswith(heading) for line in process.stdout)
     os.killpg(process.pid, number)
+    process.stdout.read()
     assert process.wait(timeout=30) != 0
     assert not leftovers(before)
 
