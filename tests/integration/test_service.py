@@ -491,8 +491,10 @@ def test_a_crashed_agent_ends_its_nursery():
         assert service.execute(script("print(1)"))[0] == 200
         assert svc.eventually(lambda: len(agents(service, False)) >= 1)
         before = agents(service, True)[0]
-        for pid in agents(service, False):
+        crashed = agents(service, False)
+        for pid in crashed:
             os.kill(pid, signal.SIGSEGV)
+        assert svc.eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in crashed))
         assert service.execute(script("print(2)"))[1]["result"]["output"] == "2\n"
         assert svc.eventually(lambda: not svc.is_alive(before))
         assert service.execute(script("print(3)"))[1]["result"]["output"] == "3\n"
