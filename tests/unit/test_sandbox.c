@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "engines/sandbox/apparmor.h"
 #include "sandbox_run.h"
@@ -595,6 +596,30 @@ START_TEST(tiers_of_the_command)
 }
 END_TEST
 
+/* Stops, deaths and births of many at the same moment: none is overlooked, nothing waits for ever.
+ */
+START_TEST(no_stop_is_overlooked)
+{
+	enum { TREES = 4, RUNS = 32 };
+	static const char *const argv[] = { "/bin/exposure", NULL };
+	for (int tree = 0; tree < TREES; tree++) {
+		pid_t child = fork();
+		for (int i = 0; child == 0 && i < RUNS; i++) {
+			RUN(r);
+			run_argv(&r, argv);
+			if (r.result.cause != SANDBOX_CAUSE_EXITED)
+				_exit(1);
+		}
+		if (child == 0)
+			_exit(0);
+	}
+	for (int tree = 0, status; tree < TREES; tree++) {
+		ck_assert_int_gt(waitpid(-1, &status, 0), 0);
+		ck_assert_int_eq(status, 0);
+	}
+}
+END_TEST
+
 /* Groups of dead supervisors are all that could stay (other tests may run beside us). */
 START_TEST(nothing_stays)
 {
@@ -636,4 +661,4 @@ UNIT_MAIN("sandbox", exit_codes, signals, output_and_environment, all_layers_are
 	bombs_end, only_the_image_is_executed, the_root_is_read_only, foreign_interfaces,
 	unknown_program, trace, job_control_works_under_trace, standard_input, cancelling,
 	live_statistics, bad_plans, hot_tier, parked_tier, parking_that_fails, tiers_of_the_command,
-	nothing_stays, probing)
+	no_stop_is_overlooked, nothing_stays, probing)

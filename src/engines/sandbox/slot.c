@@ -283,11 +283,14 @@ static void wait_once(struct loop *loop)
 		{ .fd = slot->note[0], .events = POLLIN },
 	};
 	int ready = ppoll(fds, ARRAY_SIZE(fds), &rest, NULL);
+	/* The signal is taken before the statuses: one that comes between stays to wake us. */
+	bool is_interrupted = ready > 0 && fds[0].revents &&
+			      read(loop->signals, &info, sizeof(info)) > 0 &&
+			      info.ssi_signo != SIGCHLD;
 	reap(loop, false);
 	if (slot->payload_reaped && loop->tracer.count == 0)
 		return; /* the usual end, on the shortest way */
-	if (ready > 0 && fds[0].revents && read(loop->signals, &info, sizeof(info)) > 0 &&
-		info.ssi_signo != SIGCHLD)
+	if (is_interrupted)
 		slot_end(slot, SANDBOX_CAUSE_CANCELLED, "interrupted");
 	if (ready > 0 && fds[1].revents)
 		handle_message(slot);
