@@ -233,6 +233,20 @@ static int do_fork_bomb(char **argv)
 		(void)!fork();
 }
 
+/* Births and deaths without end, few alive at a time. */
+static int do_fork_storm(char **argv)
+{
+	(void)argv;
+	for (int i = 0; i < 6; i++)
+		(void)!fork();
+	for (;;) {
+		pid_t child = fork();
+		if (child == 0)
+			_exit(0);
+		(void)waitpid(child, NULL, 0);
+	}
+}
+
 static void *thread_body(void *unused)
 {
 	pause();
@@ -792,6 +806,7 @@ static const struct {
 	{ "fork", do_fork },
 	{ "fork-sequence", do_fork_sequence },
 	{ "fork-bomb", do_fork_bomb },
+	{ "fork-storm", do_fork_storm },
 	{ "threads", do_threads },
 	{ "flood", do_flood },
 	{ "daemon", do_daemon },

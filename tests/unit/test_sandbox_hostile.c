@@ -241,6 +241,23 @@ static size_t count_lines(const char *path)
 	return lines;
 }
 
+/* Events that come faster than they are taken keep neither clock nor limits waiting. */
+START_TEST(storms_do_not_stop_the_clock)
+{
+	RUN(storm);
+	storm.plan.limits.wall_ms = 300;
+	storm.plan.limits.processes = 256;
+	storm.plan.limits.tasks = 512;
+	run_verb(&storm, "fork-storm");
+	ck_assert_cause(&storm, SANDBOX_CAUSE_WALL_TIMEOUT);
+	ck_assert_uint_lt(storm.result.statistics.wall_usec, 5000000);
+	RUN(bomb);
+	run_verb(&bomb, "fork-bomb");
+	ck_assert_cause(&bomb, SANDBOX_CAUSE_PROCESSES);
+	ck_assert_uint_lt(bomb.result.statistics.forks_refused, 512);
+}
+END_TEST
+
 START_TEST(the_host_is_as_before)
 {
 	size_t mounts = count_lines("/proc/self/mountinfo");
@@ -254,4 +271,5 @@ END_TEST
 
 UNIT_MAIN("sandbox_hostile", exposure, verdicts, sandboxes_share_no_locks, both_are_filtered,
 	a_killed_supervisor_leaves_nothing_alive, a_closed_control_kills_within_15_ms,
-	races_at_the_limit, slow_reader_gets_everything, the_host_is_as_before)
+	races_at_the_limit, slow_reader_gets_everything, storms_do_not_stop_the_clock,
+	the_host_is_as_before)

@@ -201,9 +201,11 @@ static void refuse_birth(struct tracer *tracer, pid_t parent, struct traced *chi
 	(void)ptrace(PTRACE_SYSCALL, parent, 0, 0); /* to the end of its fork */
 	slot->result.limits_hit |= 1u << SANDBOX_CAUSE_PROCESSES;
 	uint32_t refused = ++slot->result.statistics.forks_refused;
-	(void)cgroup_set_tasks(&slot->cgroup, (uint64_t)slot->parsed.plan.limits.tasks + refused);
 	if (refused > FORKS_REFUSED_MAX)
 		slot_end(slot, SANDBOX_CAUSE_PROCESSES, "kept forking beyond its process limit");
+	else
+		(void)cgroup_set_tasks(
+			&slot->cgroup, (uint64_t)slot->parsed.plan.limits.tasks + refused);
 }
 
 static void handle_birth(struct tracer *tracer, pid_t parent)
