@@ -253,8 +253,18 @@ RIGHTS = {"cced": SANDBOX_RIGHTS | {IPC_LOCK}, "tee-agent": SANDBOX_RIGHTS | {IP
 
 
 def status_of(pid):
-    lines = pathlib.Path("/proc", str(pid), "status").read_text().splitlines()
+    try:
+        lines = pathlib.Path("/proc", str(pid), "status").read_text().splitlines()
+    except OSError:
+        return {}  # ended
     return {key: value.strip() for key, value in (line.split(":", 1) for line in lines)}
+
+
+def user_namespace(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/ns/user")
+    except OSError:
+        return None  # ended
 
 
 def rights_in(status, name):
@@ -268,8 +278,11 @@ def test_rights_are_really_given_up():
         assert service.execute(script("print(1)"))[0] == 200
         seen = set()
         for pid in [service.process.pid, *children_of(service.process.pid)]:
-            name, status = our_processes().get(pid), status_of(pid)
-            if name not in RIGHTS or status["State"].startswith("Z"):
+            name, space = our_processes().get(pid), user_namespace(pid)
+            if name not in RIGHTS or space != user_namespace("self"):
+                continue  # ended, or the rights it has are of a sandbox under construction
+            status = status_of(pid)
+            if user_namespace(pid) != space:
                 continue
             seen.add(name)
             assert rights_in(status, "CapPrm") <= RIGHTS[name], (name, status["CapPrm"])
