@@ -845,6 +845,66 @@ def test_sandbox():
 
 
 @needs_image
+@pytest.fixture
+def sandbox_root():
+    root = pathlib.Path(tempfile.mkdtemp(prefix="cupel-test-pool-"))
+    for name in ("bin", "etc", "usr", "proc", "dev", "tmp", "work", "sys"):
+        (root / name).mkdir()
+    shutil.copy(svc.BUILD / "tests/hostile/hostile", root / "bin")
+    yield root
+    shutil.rmtree(root)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_sandbox_pool(sandbox_root, tmp_path):
+    socket = tmp_path / "pool"
+    socket.write_text("mine")
+    refused = cupel("sandbox", "pool", "--root", sandbox_root, "--listen", socket)
+    assert refused.returncode == 1 and b"listening at" in refused.stderr
+    assert socket.read_text() == "mine"  # what is no socket is not ours to remove
+    socket.unlink()
+    pool = subprocess.Popen([CUPEL, "sandbox", "pool", "--root", sandbox_root, "--listen", socket,
+                             "--ready", "3"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert b"3 hot sandboxes ready" in pool.stderr.readline()
+        assert socket.stat().st_mode & 0o777 == 0o600
+        for number in range(8):
+            done = cupel("sandbox", "run", "--pool", socket, "--json", "/bin/hostile", "exit", number)
+            assert done.returncode == number and b'"tier":"hot"' in done.stderr
+        for words, code, message in (
+                (("--limit", "memory_bytes=4194304"), 125, b"another memory limit"),
+                (("--root", sandbox_root), 2, b"have their root already")):
+            done = cupel("sandbox", "run", "--pool", socket, *words, "/bin/hostile", "exit", 0)
+            assert done.returncode == code and message in done.stderr
+        second = cupel("sandbox", "pool", "--root", sandbox_root, "--listen", socket)
+        assert second.returncode == 1 and b"another pool" in second.stderr
+        status = json.loads(cupel("sandbox", "pool", "--status", socket).stdout)
+        assert (status["taken_total"], status["failed_total"]) == (9, 0)
+    finally:
+        pool.send_signal(signal.SIGTERM)
+    assert json.loads(pool.communicate(timeout=30)[0])["taken_total"] == 9 and pool.returncode == 0
+    assert not socket.exists()
+    gone = cupel("sandbox", "run", "--pool", socket, "/bin/hostile", "exit", 0)
+    assert gone.returncode == 125 and b"running 'cupel-sandbox pool'" in gone.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("arguments, code, message", [
+    ((), 2, b"expected --listen"), (("--root", "/"), 2, b"expected --root DIR and --listen"),
+    (("--status", "/nowhere"), 1, b"running 'cupel-sandbox pool'"),
+    (("--root", "/", "--listen", "/nowhere/at/all"), 1, b"listening at /nowhere"),
+    (("--root", "/", "--ready", "65", "--listen", "x"), 2, b"65")])
+def test_sandbox_pool_refuses(arguments, code, message):
+    done = cupel("sandbox", "pool", *arguments)
+    assert done.returncode == code and message in done.stderr
+
+
+def test_sandbox_pool_that_cannot_be_built(sandbox_root, tmp_path):
+    done = cupel("sandbox", "pool", "--root", sandbox_root, "--listen", tmp_path / "p", "python3")
+    assert done.returncode == 1 and b"cannot execute python3" in done.stderr
+    assert not (tmp_path / "p").exists()
+
+
 def test_installed_tree_works(tmp_path):
     subprocess.run(["meson", "install", "-C", svc.BUILD, "--no-rebuild", "--quiet",
                     "--destdir", tmp_path / "root"], check=True, capture_output=True)

@@ -1,6 +1,8 @@
 /* The pool: hands out, refills, gives up on what cannot be built, dies without leaving anything. */
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "engines/sandbox/pool.h"
 #include "sandbox_run.h"
@@ -69,6 +71,75 @@ START_TEST(takes_and_refills)
 }
 END_TEST
 
+/* A guest's connection to the pool, through an abstract address of this process. */
+static int visit(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int guest = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "cupel-test-%d", getpid());
+	ck_assert_int_eq(connect(guest, (struct sockaddr *)&address, sizeof(address)), 0);
+	return guest;
+}
+
+static void let_guests_in(int pool)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct err err;
+	auto_close listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "cupel-test-%d", getpid());
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(listen(listener, 64), 0);
+	ck_assert_ok(sandbox_pool_listen(pool, listener, &err), err);
+}
+
+/* More guests than places: all get a sandbox, in their own time; those who leave hold up nobody. */
+START_TEST(guests_wait_for_a_sandbox)
+{
+	enum { GUESTS = POOL_GUESTS_MAX + 1 };
+	struct err err;
+	struct sandbox_pool_status status;
+	int silent[POOL_GUESTS_MAX - 1];
+	int pool = open_pool();
+	let_guests_in(pool);
+	keep(pool, "hostile", 1);
+	for (int i = 0; i < POOL_GUESTS_MAX - 1; i++)
+		silent[i] = visit();
+	for (int i = 0; i < GUESTS; i++) {
+		auto_close guest = visit(), control = -1;
+		ck_assert_ok(sandbox_pool_take(guest, "hostile", &control, &err), err);
+		ck_assert_int_ge(control, 0);
+	}
+	for (int i = 0; i < POOL_GUESTS_MAX - 1; i++)
+		(void)close(silent[i]);
+	auto_close guest = visit();
+	ck_assert_ok(sandbox_pool_status(guest, &status, &err), err);
+	ck_assert_uint_eq(status.taken_total, GUESTS);
+	(void)close(pool);
+}
+END_TEST
+
+START_TEST(guests_may_only_take)
+{
+	struct err err;
+	struct run r;
+	int control = -1;
+	int pool = open_pool();
+	let_guests_in(pool);
+	auto_close first = visit(), second = visit(), third = visit(), fourth = visit();
+	ck_assert_fails(sandbox_pool_take(first, "nobody", &control, &err), E_NOT_FOUND, err);
+	ck_assert_fails(sandbox_pool_take(first, "again", &control, &err), E_UNAVAILABLE, err);
+	run_init(&r);
+	r.plan.argv = ARGV("unused");
+	ck_assert_fails(
+		sandbox_pool_keep(second, "mine", SANDBOX_TIER_HOT, 1, &r.plan, &r.files, &err),
+		E_INTEGRITY, err);
+	ck_assert_fails(sandbox_pool_listen(third, pool, &err), E_INTEGRITY, err);
+	ck_assert_int_eq(send(fourth, "x", 1, 0), 1);
+	ck_assert_int_lt(sandbox_pool_take(fourth, "nobody", &control, &err), 0);
+	(void)close(pool);
+}
+END_TEST
+
 START_TEST(empty_and_unknown)
 {
 	struct err err;
@@ -130,5 +201,5 @@ START_TEST(a_taken_one_outlives_the_pool)
 }
 END_TEST
 
-UNIT_MAIN("sandbox_pool", takes_and_refills, empty_and_unknown, gives_up_on_the_impossible,
-	a_taken_one_outlives_the_pool)
+UNIT_MAIN("sandbox_pool", takes_and_refills, guests_wait_for_a_sandbox, guests_may_only_take,
+	empty_and_unknown, gives_up_on_the_impossible, a_taken_one_outlives_the_pool)

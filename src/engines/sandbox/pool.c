@@ -1,10 +1,10 @@
 /*
  * The pool process. See pool.h.
  *
- * One loop over the caller's descriptor, the one sandbox that is being built, and all that are
- * ready (a ready one that says anything is broken: it is dropped and replaced). A template that
+ * One loop over the owner's descriptor, the one sandbox that is being built, guests, and all that
+ * are ready (a ready one that says anything is broken: it is dropped and replaced). A template that
  * fails to build several times in a row is given up until it is set anew; the reason is the
- * answer to every take.
+ * answer to every take. The owner never waits for a sandbox; a guest does, and sees nothing else.
  */
 #include "engines/sandbox/pool.h"
 
@@ -23,7 +23,22 @@
 #include "kit/base/mem.h"
 #include "kit/base/str.h"
 
-enum { WATCHED_MAX = 2 + POOL_TEMPLATES_MAX * POOL_SIZE_MAX, NICE_WHILE_BUILDING = 10 };
+enum {
+	/* places in the list of what is watched; ready ones come after */
+	WATCH_BUILDING,
+	WATCH_LISTENER,
+	WATCH_CALLERS,
+	CALLERS_MAX = 1 + POOL_GUESTS_MAX,
+	WATCH_READY = WATCH_CALLERS + CALLERS_MAX,
+	WATCHED_MAX = WATCH_READY + POOL_TEMPLATES_MAX * POOL_SIZE_MAX,
+	NICE_WHILE_BUILDING = 10,
+};
+
+struct caller {
+	int socket; /* -1: none */
+	bool is_waiting;
+	char name[POOL_NAME_MAX]; /* the template it waits for */
+};
 
 struct template
 {
@@ -39,7 +54,8 @@ struct template
 };
 
 struct pool {
-	int control;
+	struct caller callers[CALLERS_MAX]; /* the first is the owner */
+	int listener;
 	struct template templates[POOL_TEMPLATES_MAX];
 	size_t template_count;
 	int building; /* -1 none */
@@ -110,7 +126,7 @@ static int fork_supervisor(const struct pool *pool, int *ret_control, struct err
 	if (pid < 0)
 		return err_sys(err, E_UNAVAILABLE, "fork");
 	if (pid == 0)
-		become_supervisor(pool->control, theirs);
+		become_supervisor(pool->callers[0].socket, theirs);
 	*ret_control = take_fd(&ours);
 	return 0;
 }
@@ -189,10 +205,8 @@ static int take(struct pool *pool, const char *name, int *ret_fd, struct err *er
 	if (template && template->failures >= POOL_FAILURES_MAX)
 		return err_set(err, E_UNAVAILABLE, "template %s cannot be built: %s", name,
 			template->reason);
-	if (!template || !template->ready_count) {
-		pool->counts.missed_total++;
+	if (!template || !template->ready_count)
 		return err_set(err, E_NOT_FOUND, "no sandbox of template %s is ready", name);
-	}
 	/* The oldest first: it had the most time to settle. */
 	*ret_fd = template->ready[0];
 	memmove(template->ready, template->ready + 1,
@@ -201,10 +215,11 @@ static int take(struct pool *pool, const char *name, int *ret_fd, struct err *er
 	return 0;
 }
 
-static int serve(struct pool *pool, struct view message, int *fds, size_t fd_count, int *ret_fd,
-	struct err *err)
+static int serve(struct pool *pool, struct caller *caller, struct view message, int *fds,
+	size_t fd_count, int *ret_fd, struct err *err)
 {
 	struct pool_request request;
+	bool is_owner = caller == &pool->callers[0];
 	struct reader reader = reader_of(message);
 	struct view head = reader_take(&reader, sizeof(request));
 	if (reader.failed)
@@ -213,12 +228,22 @@ static int serve(struct pool *pool, struct view message, int *fds, size_t fd_cou
 	request.name[sizeof(request.name) - 1] = 0;
 	if (request.version != WIRE_VERSION)
 		return err_set(err, E_INTEGRITY, "sandbox pool: another version");
-	if (request.kind == POOL_KEEP)
-		return keep(pool, &request, reader.rest, fds, fd_count, err);
-	if (request.kind == POOL_TAKE)
-		return take(pool, request.name, ret_fd, err);
 	if (request.kind == POOL_STATUS)
 		return 0;
+	if (request.kind == POOL_TAKE) {
+		memcpy(caller->name, request.name, sizeof(caller->name));
+		int status = take(pool, request.name, ret_fd, err);
+		pool->counts.missed_total += status == E_NOT_FOUND;
+		caller->is_waiting = !is_owner && status == E_NOT_FOUND && find(pool, request.name);
+		return status;
+	}
+	if (request.kind == POOL_KEEP && is_owner)
+		return keep(pool, &request, reader.rest, fds, fd_count, err);
+	if (request.kind == POOL_LISTEN && is_owner && fd_count == 1) {
+		fd_close(&pool->listener);
+		pool->listener = take_fd(&fds[0]);
+		return 0;
+	}
 	return err_set(err, E_INTEGRITY, "sandbox pool: an unknown request");
 }
 
@@ -230,33 +255,79 @@ static void count_now(struct pool *pool)
 		pool->counts.ready += pool->templates[i].ready_count;
 }
 
-/* One request and its answer. False when the caller is gone. */
-static bool handle_request(struct pool *pool, uint8_t *message)
+static int reply(struct pool *pool, const struct caller *caller, int status, int given,
+	const struct err *why)
 {
-	struct pool_reply reply = {};
+	struct pool_reply reply = { .status = status };
+	struct err err;
+	if (status < 0)
+		memcpy(reply.message, why->message, sizeof(reply.message));
+	count_now(pool);
+	reply.counts = pool->counts;
+	return fd_send(caller->socket, view_of(&reply, sizeof(reply)), &given, given >= 0, &err);
+}
+
+/* One request and its answer, or a guest that waits for one; then the guest is done. */
+static void handle_caller(struct pool *pool, struct caller *caller, uint8_t *message)
+{
 	struct err err = {};
 	int fds[FD_PASS_MAX];
 	size_t count = 0;
 	ssize_t size;
 	auto_close given = -1;
-	if (fd_receive(pool->control, message, POOL_MESSAGE_MAX, 0, &size, fds, &count, &err) < 0 ||
-		size <= 0)
-		return false;
-	reply.status = serve(pool, view_of(message, (size_t)size), fds, count, &given, &err);
+	bool is_broken = caller->is_waiting ||
+			 fd_receive(caller->socket, message, POOL_MESSAGE_MAX, 0, &size, fds,
+				 &count, &err) < 0 ||
+			 size <= 0;
+	if (is_broken) {
+		fd_close(&caller->socket);
+		return;
+	}
+	int status = serve(pool, caller, view_of(message, (size_t)size), fds, count, &given, &err);
 	for (size_t i = 0; i < count; i++)
 		fd_close(&fds[i]);
-	if (reply.status < 0)
-		memcpy(reply.message, err.message, sizeof(reply.message));
-	count_now(pool);
-	reply.counts = pool->counts;
-	return fd_send(pool->control, view_of(&reply, sizeof(reply)), &given, given >= 0, &err) ==
-	       0;
+	if (caller->is_waiting)
+		return;
+	if (reply(pool, caller, status, given, &err) < 0 || caller != &pool->callers[0])
+		fd_close(&caller->socket);
+}
+
+static void serve_waiting(struct pool *pool)
+{
+	for (struct caller *caller = pool->callers; caller < pool->callers + CALLERS_MAX;
+		caller++) {
+		struct err err = {};
+		auto_close given = -1;
+		if (caller->socket < 0 || !caller->is_waiting)
+			continue;
+		int status = take(pool, caller->name, &given, &err);
+		if (status == E_NOT_FOUND)
+			continue;
+		(void)reply(pool, caller, status, given, &err);
+		fd_close(&caller->socket);
+	}
+}
+
+static struct caller *free_caller(struct pool *pool)
+{
+	for (size_t i = 1; i < CALLERS_MAX; i++)
+		if (pool->callers[i].socket < 0)
+			return &pool->callers[i];
+	return NULL;
+}
+
+static void let_in(struct pool *pool)
+{
+	struct caller *place = free_caller(pool);
+	int guest = place ? accept4(pool->listener, NULL, NULL, SOCK_CLOEXEC) : -1;
+	if (guest >= 0)
+		*place = (struct caller){ .socket = guest };
 }
 
 /* A ready sandbox has nothing to say; one that does is broken. */
 static void drop_broken(struct pool *pool, size_t count)
 {
-	for (size_t w = 2; w < count; w++) {
+	for (size_t w = WATCH_READY; w < count; w++) {
 		if (!pool->watched[w].revents)
 			continue;
 		for (size_t t = 0; t < pool->template_count; t++)
@@ -268,40 +339,54 @@ static void drop_broken(struct pool *pool, size_t count)
 
 static size_t watch(struct pool *pool)
 {
-	size_t count = 0;
-	pool->watched[count++] = (struct pollfd){ .fd = pool->control, .events = POLLIN };
-	pool->watched[count++] = (struct pollfd){ .fd = pool->building, .events = POLLIN };
+	size_t count = WATCH_READY;
+	pool->watched[WATCH_BUILDING] = (struct pollfd){ pool->building, POLLIN, 0 };
+	pool->watched[WATCH_LISTENER] = (struct pollfd){ free_caller(pool) ? pool->listener : -1,
+		POLLIN, 0 };
+	for (size_t i = 0; i < CALLERS_MAX; i++)
+		pool->watched[WATCH_CALLERS + i] = (struct pollfd){ pool->callers[i].socket, POLLIN,
+			0 };
 	for (size_t t = 0; t < pool->template_count; t++)
 		for (uint32_t i = 0; i < pool->templates[t].ready_count; i++)
-			pool->watched[count++] = (struct pollfd){
-				.fd = pool->templates[t].ready[i],
-				.events = POLLIN,
-			};
+			pool->watched[count++] = (struct pollfd){ pool->templates[t].ready[i],
+				POLLIN, 0 };
 	return count;
+}
+
+static void serve_once(struct pool *pool, uint8_t *message)
+{
+	refill(pool);
+	size_t count = watch(pool);
+	if (poll(pool->watched, count, -1) < 0)
+		return;
+	drop_broken(pool, count);
+	if (pool->watched[WATCH_BUILDING].revents)
+		handle_building(pool);
+	serve_waiting(pool);
+	for (size_t i = 0; i < CALLERS_MAX; i++)
+		if (pool->watched[WATCH_CALLERS + i].revents)
+			handle_caller(pool, &pool->callers[i], message);
+	if (pool->watched[WATCH_LISTENER].revents)
+		let_in(pool);
 }
 
 int pool_serve(int control, struct err *err)
 {
 	struct pool *pool = mem_alloc(1, sizeof(*pool));
 	auto_free uint8_t *message = mem_alloc(1, POOL_MESSAGE_MAX);
-	pool->control = control;
-	pool->building = -1;
+	for (size_t i = 0; i < CALLERS_MAX; i++)
+		pool->callers[i].socket = i == 0 ? control : -1;
+	pool->listener = pool->building = -1;
 	pool->watched = mem_alloc(WATCHED_MAX, sizeof(*pool->watched));
 	(void)signal(SIGCHLD, SIG_IGN); /* supervisors are our children; nobody waits for them */
 	(void)err;
-	for (bool is_wanted = true; is_wanted;) {
-		refill(pool);
-		size_t count = watch(pool);
-		if (poll(pool->watched, count, -1) < 0)
-			continue;
-		drop_broken(pool, count);
-		if (pool->watched[1].revents && pool->building == pool->watched[1].fd)
-			handle_building(pool);
-		if (pool->watched[0].revents)
-			is_wanted = handle_request(pool, message);
-	}
+	while (pool->callers[0].socket >= 0)
+		serve_once(pool, message);
 	for (size_t t = 0; t < pool->template_count; t++)
 		clear(pool, &pool->templates[t]);
+	for (size_t i = 1; i < CALLERS_MAX; i++)
+		fd_close(&pool->callers[i].socket);
+	fd_close(&pool->listener);
 	mem_free(pool->watched);
 	mem_free(pool);
 	return 0;

@@ -5,7 +5,8 @@
  * It keeps a number of ready sandboxes for each named template and hands out control descriptors;
  * what is handed out is replaced, one at a time and at low priority, so that refilling does not
  * compete with runs. Closing the descriptor ends the pool and every sandbox still in it; those
- * handed out live on. One caller at a time may use the descriptor.
+ * handed out live on. One caller at a time may use the descriptor; others may be let in by a
+ * listening socket.
  */
 #ifndef ENGINES_SANDBOX_POOL_H
 #define ENGINES_SANDBOX_POOL_H
@@ -17,6 +18,7 @@ enum {
 	POOL_SIZE_MAX = 64, /* ready sandboxes per template */
 	POOL_NAME_MAX = 64,
 	POOL_FAILURES_MAX = 3, /* builds that fail in a row; then the template is given up */
+	POOL_GUESTS_MAX = 16,  /* connections at a time; more wait in the socket's backlog */
 };
 
 /* Start a pool process. Errors as sandbox_open. Close the descriptor to end it. */
@@ -51,6 +53,13 @@ struct sandbox_pool_status {
 /* Sums over all templates, for metrics. */
 int sandbox_pool_status(
 	int pool, struct sandbox_pool_status *ret_status, struct err *err) MUST_CHECK;
+
+/*
+ * Let others in: whoever connects to this listening SOCK_SEQPACKET socket may make one request,
+ * sandbox_pool_take or sandbox_pool_status, over the connection. A take waits for a sandbox. Who
+ * may connect is decided by the socket's address. The pool keeps a copy of the descriptor.
+ */
+int sandbox_pool_listen(int pool, int listener, struct err *err) MUST_CHECK;
 
 /* The pool process itself: serve until control, its only descriptor but 0, 1 and 2, is closed. */
 int pool_serve(int control, struct err *err) MUST_CHECK;

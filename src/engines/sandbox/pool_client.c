@@ -86,3 +86,12 @@ int sandbox_pool_status(int pool, struct sandbox_pool_status *ret_status, struct
 	*ret_status = reply.counts;
 	return 0;
 }
+
+int sandbox_pool_listen(int pool, int listener, struct err *err)
+{
+	struct pool_request request = { WIRE_VERSION, POOL_LISTEN, 0, "" };
+	struct pool_reply reply;
+	auto_close unexpected = -1;
+	return ask(
+		pool, view_of(&request, sizeof(request)), &listener, 1, &reply, &unexpected, err);
+}

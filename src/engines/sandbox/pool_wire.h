@@ -5,9 +5,9 @@
 #include "engines/sandbox/pool.h"
 #include "engines/sandbox/wire.h"
 
-enum pool_kind { POOL_KEEP = 1, POOL_TAKE, POOL_STATUS };
+enum pool_kind { POOL_KEEP = 1, POOL_TAKE, POOL_STATUS, POOL_LISTEN };
 
-/* KEEP is followed by a PREPARE message and brings its descriptors. */
+/* KEEP is followed by a PREPARE message and brings its descriptors; LISTEN brings a socket. */
 struct pool_request {
 	uint32_t version;
 	uint32_t kind;

@@ -10,6 +10,7 @@ enum {
 };
 
 int command_run(int argc, char **argv);
+int command_pool(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_selftest(int argc, char **argv);
 int command_selftest_payload(int argc, char **argv); /* what selftest runs inside */

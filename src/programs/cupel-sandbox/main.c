@@ -7,9 +7,10 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "programs/cupel-sandbox/commands.h"
-#include "engines/sandbox/pool.h"
 #include "engines/sandbox/slot.h"
 #include "kit/base/attr.h"
 #include "kit/base/str.h"
@@ -20,6 +21,8 @@ static const char usage[] =
 	"usage: cupel-sandbox run --root DIR [OPTION]... [--] PROGRAM [ARG]...\n"
 	"       cupel-sandbox doctor [--json]\n"
 	"       cupel-sandbox selftest\n"
+	"       cupel-sandbox pool --root DIR --listen SOCKET [OPTION]... [python3 | node]\n"
+	"       cupel-sandbox pool --status SOCKET\n"
 	"       cupel-sandbox slot | pool       (for the library; controlled over descriptor 3)\n"
 	"\n"
 	"run options:\n"
@@ -36,6 +39,15 @@ static const char usage[] =
 	"  --exec-in-work       allow executing files the program writes\n"
 	"  --trace              show every program executed, on stderr\n"
 	"  --json               print the result as JSON on stderr\n"
+	"  --pool SOCKET        take a sandbox that is ready; the options that it was made with\n"
+	"                       (--trace, --exec-in-work, most limits) must be the same, no "
+	"--root\n"
+	"\n"
+	"pool options: --ready N (default 2, at most 64), --tier hot, or parked when an "
+	"interpreter\n"
+	"is named, and of the above --root --mask --limit --may-lack --exec-in-work --trace. It "
+	"runs\n"
+	"until SIGINT or SIGTERM; then, and for --status, it prints its counts as JSON.\n"
 	"\n"
 	"exit status of run: that of the program; 128+n after signal n; 125 when a limit ended "
 	"it;\n"
@@ -45,17 +57,16 @@ static const char usage[] =
 static int command_slot(int argc, char **argv)
 {
 	struct err err;
+	struct stat status;
 	(void)argc;
 	(void)argv;
-	return slot_serve(CONTROL_FD, &err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-}
-
-static int command_pool(int argc, char **argv)
-{
-	struct err err;
-	(void)argc;
-	(void)argv;
-	return pool_serve(CONTROL_FD, &err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (fstat(CONTROL_FD, &status) == 0 && S_ISSOCK(status.st_mode))
+		return slot_serve(CONTROL_FD, &err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	(void)dprintf(STDERR_FILENO,
+		"cupel-sandbox: slot: expected the library's socket as "
+		"descriptor %d; people want run\n",
+		CONTROL_FD);
+	return COMMAND_EXIT_USAGE;
 }
 
 static int command_help(int argc, char **argv)

@@ -5,7 +5,10 @@
 #include "programs/cupel-sandbox/tier.h"
 
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
+#include "engines/sandbox/pool.h"
 #include "kit/base/fd.h"
 #include "kit/base/str.h"
 
@@ -23,7 +26,7 @@ int tier_parse(const char *name, enum sandbox_tier *ret_tier, struct err *err)
 }
 
 /* What waits in a parked sandbox for this program. */
-static int park(const char *program, const char *ret_argv[static 4], struct err *err)
+static int park(const char *program, const char *ret_argv[static TIER_PARKED_ARGV], struct err *err)
 {
 	const char *slash = strrchr(program, '/');
 	const char *name = slash ? slash + 1 : program;
@@ -39,19 +42,28 @@ static int park(const char *program, const char *ret_argv[static 4], struct err 
 	return 0;
 }
 
-/* Build ahead; ret_files are those that come with the run. */
+int tier_plan_ahead(enum sandbox_tier tier, const struct sandbox_plan *plan,
+	const char *ret_parked[static TIER_PARKED_ARGV], struct sandbox_plan *ret_ahead,
+	struct err *err)
+{
+	*ret_ahead = *plan;
+	ret_ahead->env = NULL;
+	if (tier != SANDBOX_TIER_PARKED)
+		return 0;
+	TRY(park(plan->argv[0], ret_parked, err));
+	ret_ahead->argv = ret_parked;
+	return 0;
+}
+
+/* Build ahead; files are then those that come with the run. */
 static int prepare(int control, enum sandbox_tier tier, const struct sandbox_plan *plan,
 	struct sandbox_files *files, struct err *err)
 {
 	struct sandbox_files image = SANDBOX_FILES_NONE;
-	struct sandbox_plan ahead = *plan;
+	struct sandbox_plan ahead;
 	struct sandbox_event event;
-	const char *parked[4];
-	ahead.env = NULL;
-	if (tier == SANDBOX_TIER_PARKED) {
-		TRY(park(plan->argv[0], parked, err));
-		ahead.argv = parked;
-	}
+	const char *parked[TIER_PARKED_ARGV];
+	TRY(tier_plan_ahead(tier, plan, parked, &ahead, err));
 	image.root_fd = take_fd(&files->root_fd);
 	image.mask_fd = take_fd(&files->mask_fd);
 	TRY(sandbox_prepare(control, tier, &ahead, &image, err));
@@ -62,30 +74,46 @@ static int prepare(int control, enum sandbox_tier tier, const struct sandbox_pla
 		event.kind == SANDBOX_EVENT_DONE ? event.result.text : "not built");
 }
 
-static int run(int control, enum sandbox_tier tier, const struct sandbox_plan *plan,
-	struct sandbox_files files, struct err *err)
+/* READY at the end: a sandbox of the warm tier could serve another run. */
+static int run(int control, const struct sandbox_plan *plan, const struct sandbox_files *files,
+	tier_sink *sink, void *context, struct err *err)
 {
-	if (tier != SANDBOX_TIER_COLD)
-		TRY(prepare(control, tier, plan, &files, err));
-	return sandbox_start(control, plan, &files, err);
+	struct sandbox_event event = { .kind = SANDBOX_EVENT_NONE };
+	TRY(sandbox_start(control, plan, files, err));
+	while (event.kind != SANDBOX_EVENT_GONE && event.kind != SANDBOX_EVENT_READY) {
+		TRY(sandbox_receive(control, 0, &event, err));
+		sink(context, &event);
+	}
+	return 0;
 }
 
 int tier_run(enum sandbox_tier tier, const struct sandbox_plan *plan,
-	const struct sandbox_files *files,
-	void (*sink)(void *context, const struct sandbox_event *event), void *context,
-	struct err *err)
+	const struct sandbox_files *files, tier_sink *sink, void *context, struct err *err)
 {
-	struct sandbox_event event = { .kind = SANDBOX_EVENT_NONE };
-	int control;
+	struct sandbox_files rest = *files;
+	auto_close control = -1;
 	TRY(sandbox_open(&config, &control, err));
-	int status = run(control, tier, plan, *files, err);
-	/* READY: a sandbox of the warm tier could serve another run. */
-	while (status == 0 && event.kind != SANDBOX_EVENT_GONE &&
-		event.kind != SANDBOX_EVENT_READY) {
-		status = sandbox_receive(control, 0, &event, err);
-		if (status == 0)
-			sink(context, &event);
-	}
-	sandbox_close(&control);
-	return status;
+	TRY(prepare(control, tier, plan, &rest, err));
+	return run(control, plan, &rest, sink, context, err);
+}
+
+int tier_run_from_pool(const char *path, const struct sandbox_plan *plan,
+	const struct sandbox_files *files, tier_sink *sink, void *context, struct err *err)
+{
+	auto_close pool = -1, control = -1;
+	TRY(tier_connect(path, &pool, err));
+	TRY(sandbox_pool_take(pool, TIER_POOL_TEMPLATE, &control, err));
+	return run(control, plan, files, sink, context, err);
+}
+
+int tier_connect(const char *path, int *ret_socket, struct err *err)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	auto_close fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	TRY(str_format(address.sun_path, sizeof(address.sun_path), err, "%s", path));
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return err_sys(err, E_UNAVAILABLE,
+			"%s: expected the socket of a running 'cupel-sandbox pool'", path);
+	*ret_socket = take_fd(&fd);
+	return 0;
 }
