@@ -93,7 +93,8 @@ int tier_run(enum sandbox_tier tier, const struct sandbox_plan *plan,
 	struct sandbox_files rest = *files;
 	auto_close control = -1;
 	TRY(sandbox_open(&config, &control, err));
-	TRY(prepare(control, tier, plan, &rest, err));
+	if (tier != SANDBOX_TIER_COLD)
+		TRY(prepare(control, tier, plan, &rest, err));
 	return run(control, plan, &rest, sink, context, err);
 }
 
