@@ -5,6 +5,8 @@
  * Exit codes: what the verb says; 0 when an attack was refused as it should be, 42 when it got
  * through; 64 for an unknown verb.
  */
+#include "attacks.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/memfd.h>
@@ -849,5 +851,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (strcmp(verbs[i].name, argv[1]) == 0)
 			return verbs[i].run(argv);
-	return UNKNOWN_VERB;
+	int code;
+	return argc > 1 && attack_run(argv, &code) ? code : UNKNOWN_VERB;
 }

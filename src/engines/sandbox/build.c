@@ -353,6 +353,14 @@ static int set_nonblocking(int fd, struct err *err)
 	return 0;
 }
 
+/* So that /dev/stdout can be opened: a pipe has an owner and a mode like any file. */
+static int give_away(const struct slot *slot, int fd, struct err *err)
+{
+	if (!slot->is_rootless && fchown(fd, slot->host_uid, slot->host_uid) < 0)
+		return err_sys(err, E_UNAVAILABLE, "fchown of a pipe");
+	return 0;
+}
+
 /* The payload is born with our descriptor table: its 0, 1 and 2 are ours at that moment. */
 static int make_stdio(struct slot *slot, struct err *err)
 {
@@ -360,6 +368,9 @@ static int make_stdio(struct slot *slot, struct err *err)
 	TRY(make_pipe(in, err));
 	TRY(make_pipe(out, err));
 	TRY(make_pipe(error, err));
+	TRY(give_away(slot, in[0], err));
+	TRY(give_away(slot, out[1], err));
+	TRY(give_away(slot, error[1], err));
 	if (dup3(in[0], STDIN_FILENO, 0) < 0 || dup3(out[1], STDOUT_FILENO, 0) < 0 ||
 		dup3(error[1], STDERR_FILENO, 0) < 0)
 		return err_sys(err, E_UNAVAILABLE, "dup3");

@@ -1,9 +1,9 @@
 /*
  * Landlock: the second fence around paths, for the case that a mount flag or the overlay fails.
  *
- * Everything of the image may be read and executed, /app and /data read, the writable directories
- * written but not executed, devices opened. TCP is denied as a whole, abstract sockets and signals
- * stay inside. The ruleset is built by the supervisor and applied by the payload-to-be.
+ * Everything of the image may be read and executed, /app, /data and /proc read, the writable
+ * directories written but not executed, devices opened. TCP is denied as a whole, abstract sockets
+ * and signals stay inside. The ruleset is built by the supervisor and applied by the payload-to-be.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -52,7 +52,8 @@ static const struct {
 } special[] = {
 	{ "app", READ_RIGHTS },
 	{ "data", READ_RIGHTS },
-	{ "proc", READ_RIGHTS | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE },
+	/* Not written: /proc/PID/mem of a sibling at its exec would forge what the trace says. */
+	{ "proc", READ_RIGHTS },
 	{ "dev", DEVICE_RIGHTS },
 	{ "work", WRITABLE_RIGHTS },
 	{ "tmp", WRITABLE_RIGHTS },

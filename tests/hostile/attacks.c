@@ -1,0 +1,351 @@
+/*
+ * More verbs of the hostile payload: the attacks of docs/sandbox-comparison.md that need more than
+ * one call. Exit codes as in hostile.c: 0 refused or in vain, 42 got through, else an errno.
+ */
+#include "attacks.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+enum { REFUSED = 0, GOT_THROUGH = 42, PAGE = 4096, MIB = 1 << 20 };
+
+static long number(char **argv, int index)
+{
+	return argv[index] ? strtol(argv[index], NULL, 10) : 0;
+}
+
+static void fill(size_t size)
+{
+	char *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (size_t i = 0; bytes != MAP_FAILED && i < size; i += PAGE)
+		bytes[i] = 1;
+}
+
+/* argv[2] processes take argv[3] MiB each and keep them; none alone is too big. */
+static int do_memory_many(char **argv)
+{
+	for (long i = 0; i < number(argv, 2); i++)
+		if (fork() == 0) {
+			fill((size_t)number(argv, 3) * MIB);
+			pause();
+		}
+	while (wait(NULL) > 0)
+		;
+	return 0;
+}
+
+/* Extended attributes until refused; prints the bytes stored. */
+static int do_xattrs(char **argv)
+{
+	const size_t size = 60000;
+	char *value = calloc(1, size);
+	char name[32];
+	long sum = 0;
+	(void)argv;
+	for (int file = 0;; file++) {
+		snprintf(name, sizeof(name), "f%d", file);
+		int fd = open(name, O_WRONLY | O_CREAT, 0600);
+		if (fd < 0)
+			break;
+		if (fsetxattr(fd, "user.x", value, size, 0) < 0)
+			break;
+		sum += (long)size;
+		close(fd);
+	}
+	int error = errno;
+	printf("%ld\n", sum);
+	return error;
+}
+
+/* Files without a name, held open, 1 MiB each. */
+static int do_unlinked(char **argv)
+{
+	char *bytes = calloc(1, MIB);
+	long count = 0;
+	(void)argv;
+	for (;; count++) {
+		int fd = open("x", O_RDWR | O_CREAT, 0600);
+		if (fd < 0 || unlink("x") < 0 || write(fd, bytes, MIB) != MIB)
+			break;
+	}
+	int error = errno;
+	printf("%ld\n", count);
+	return error;
+}
+
+/* More than the limit on locked memory. */
+static int do_mlock(char **argv)
+{
+	(void)argv;
+	char *bytes = mmap(
+		NULL, 16 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (mlock(bytes, 16 * MIB) == 0 || mlockall(MCL_CURRENT | MCL_FUTURE) == 0)
+		return GOT_THROUGH;
+	return REFUSED;
+}
+
+/* Watches of epoll, which a machine has only so many of per user: prints how many came. */
+static int do_epoll(char **argv)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int targets[500];
+	long count = 0;
+	(void)argv;
+	for (int i = 0; i < 500; i++) {
+		int pipes[2];
+		if (pipe(pipes) < 0)
+			return errno;
+		close(pipes[1]);
+		targets[i] = pipes[0];
+	}
+	for (;;) {
+		int epoll = epoll_create1(0);
+		if (epoll < 0)
+			break;
+		for (int i = 0; i < 500; i++)
+			count += epoll_ctl(epoll, EPOLL_CTL_ADD, targets[i], &event) == 0;
+	}
+	int error = errno;
+	printf("%ld\n", count);
+	return error;
+}
+
+/* The parent sleeps in vfork() for as long as the child wants. */
+static int do_vfork_hold(char **argv)
+{
+	(void)argv;
+	if (vfork() == 0)
+		for (;;)
+			pause();
+	return 0;
+}
+
+static int copy_self_to(const char *path)
+{
+	char bytes[PAGE];
+	ssize_t got;
+	int from = open("/proc/self/exe", O_RDONLY);
+	int to = open(path, O_WRONLY | O_CREAT, 0700);
+	while ((got = read(from, bytes, sizeof(bytes))) > 0)
+		if (write(to, bytes, (size_t)got) != got)
+			return -1;
+	close(from);
+	close(to);
+	return open(path, O_RDONLY);
+}
+
+/* A program that has no name any more. */
+static int do_exec_deleted(char **argv)
+{
+	char *args[] = { "copy", "exit", "42", NULL };
+	char *env[] = { NULL };
+	(void)argv;
+	int fd = copy_self_to("x");
+	unlink("x");
+	syscall(SYS_execveat, fd, "", args, env, 0x1000 /* AT_EMPTY_PATH */);
+	return errno;
+}
+
+/* A script whose first line is argv[2] bytes long. */
+static int do_shebang(char **argv)
+{
+	size_t size = (size_t)number(argv, 2);
+	char *line = malloc(size);
+	char *args[] = { "x", NULL };
+	char *env[] = { NULL };
+	memset(line, 'a', size);
+	memcpy(line, "#!/bin/hostile ", 15);
+	line[size - 1] = '\n';
+	int fd = open("x", O_WRONLY | O_CREAT, 0700);
+	(void)!write(fd, line, size);
+	close(fd);
+	execve("x", args, env);
+	return errno;
+}
+
+/* Itself with argv[2] arguments of argv[3] bytes each; exits 0 when they arrived whole. */
+static int do_arguments(char **argv)
+{
+	long count = number(argv, 2);
+	size_t size = (size_t)number(argv, 3);
+	char *env[] = { NULL };
+	if (argv[4] && strcmp(argv[4], "arrived") == 0) {
+		for (long i = 0; i < count; i++)
+			if (!argv[5 + i] || strlen(argv[5 + i]) != size)
+				return 1;
+		return 0;
+	}
+	char **args = calloc((size_t)count + 6, sizeof(*args));
+	char *text = malloc(size + 1);
+	memset(text, 'x', size);
+	text[size] = 0;
+	char *head[] = { "hostile", "arguments", argv[2], argv[3], "arrived" };
+	memcpy(args, head, sizeof(head));
+	for (long i = 0; i < count; i++)
+		args[5 + i] = text;
+	execve("/bin/hostile", args, env);
+	return errno;
+}
+
+/* Descriptors that are not ours to have, through their names in /proc. */
+static int do_reopen(char **argv)
+{
+	char path[64];
+	(void)argv;
+	int fd = open("/etc/passwd", O_RDONLY);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (fd < 0 || open(path, O_RDWR) >= 0 || open(path, O_WRONLY | O_TRUNC) >= 0)
+		return GOT_THROUGH;
+	for (int pid = 1; pid < 3; pid++) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/0", pid == 1 ? 1 : getppid());
+		if (open(path, O_RDONLY) >= 0)
+			return GOT_THROUGH;
+	}
+	return REFUSED;
+}
+
+static int do_lease(char **argv)
+{
+	int fd = open(argv[2], O_RDONLY);
+	return fcntl(fd, F_SETLEASE, F_RDLCK) == 0 ? GOT_THROUGH : REFUSED;
+}
+
+/* Which pages of a shared file are in memory? */
+static int do_page_cache(char **argv)
+{
+	unsigned char pages[16];
+	char byte;
+	struct iovec part = { &byte, 1 };
+	int fd = open(argv[2], O_RDONLY);
+	void *map = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	if (fd < 0 || map == MAP_FAILED)
+		return 1;
+	if (mincore(map, PAGE, pages) == 0 ||
+		syscall(SYS_preadv2, fd, &part, 1, 0, 0, 8 /* RWF_NOWAIT */) >= 0)
+		return GOT_THROUGH;
+	return REFUSED;
+}
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The names in a directory, sorted, in one line. */
+static int do_list(char **argv)
+{
+	char *names[256];
+	size_t count = 0;
+	DIR *dir = opendir(argv[2]);
+	for (struct dirent *entry; dir && count < 256 && (entry = readdir(dir));)
+		if (entry->d_name[0] != '.')
+			names[count++] = strdup(entry->d_name);
+	if (!dir)
+		return errno;
+	closedir(dir);
+	qsort(names, count, sizeof(*names), compare);
+	for (size_t i = 0; i < count; i++)
+		printf("%s ", names[i]);
+	printf("\n");
+	return 0;
+}
+
+/* Descriptors that are open here, without the one that looks. */
+static int do_list_fds(char **argv)
+{
+	(void)argv;
+	for (int fd = 0; fd < 4096; fd++)
+		if (fcntl(fd, F_GETFD) >= 0)
+			printf("%d ", fd);
+	printf("\n");
+	return 0;
+}
+
+/* An abstract socket name: hold it, or find it held or answered. */
+static int do_abstract(char **argv)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "\0cupel-test" };
+	socklen_t size = offsetof(struct sockaddr_un, sun_path) + 11;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (connect(fd, (struct sockaddr *)&address, size) == 0)
+		return GOT_THROUGH;
+	if (bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, 1) < 0)
+		return errno;
+	printf("bound\n");
+	fflush(stdout);
+	if (number(argv, 2))
+		sleep((unsigned)number(argv, 2));
+	return 0;
+}
+
+/* Write the memory of a process of one's own: what a debugger does, and a forger of arguments. */
+static int do_sibling_memory(char **argv)
+{
+	char path[64];
+	(void)argv;
+	pid_t child = fork();
+	if (child == 0)
+		for (;;)
+			pause();
+	snprintf(path, sizeof(path), "/proc/%d/mem", child);
+	int through = open(path, O_RDWR) >= 0 || open("/proc/self/mem", O_WRONLY) >= 0;
+	kill(child, SIGKILL);
+	return through ? GOT_THROUGH : REFUSED;
+}
+
+static int do_signal_parent(char **argv)
+{
+	(void)argv;
+	if (getppid() != 0) /* the supervisor is outside and has no number */
+		return GOT_THROUGH;
+	return kill(1, 0) == 0 || kill(1, SIGKILL) == 0 ? GOT_THROUGH : REFUSED;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(char **argv);
+} verbs[] = {
+	{ "memory-many", do_memory_many },
+	{ "xattrs", do_xattrs },
+	{ "unlinked", do_unlinked },
+	{ "mlock", do_mlock },
+	{ "epoll", do_epoll },
+	{ "vfork-hold", do_vfork_hold },
+	{ "exec-deleted", do_exec_deleted },
+	{ "shebang", do_shebang },
+	{ "arguments", do_arguments },
+	{ "reopen", do_reopen },
+	{ "lease", do_lease },
+	{ "page-cache", do_page_cache },
+	{ "list", do_list },
+	{ "list-fds", do_list_fds },
+	{ "abstract", do_abstract },
+	{ "sibling-memory", do_sibling_memory },
+	{ "signal-parent", do_signal_parent },
+};
+
+int attack_run(char **argv, int *ret_code)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcmp(verbs[i].name, argv[1]) == 0) {
+			*ret_code = verbs[i].run(argv);
+			return 1;
+		}
+	return 0;
+}

@@ -1,0 +1,209 @@
+/*
+ * The rest of the attack list (docs/sandbox-comparison.md): one row or test for each attack that no
+ * other file tries. Runs in the cold, hot and warm tier.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "sandbox_run.h"
+
+#define RUN(name)            \
+	auto_done(run) name; \
+	run_init(&name)
+
+enum { MIB = 1 << 20 };
+
+/* What a verb is expected to end with; out: NULL when it does not matter. */
+struct attack {
+	const char *words[5];
+	enum sandbox_cause cause;
+	int exit_code;
+	const char *out;
+};
+
+static void try_attack(struct run *r, const struct attack *attack)
+{
+	const char *argv[RUN_ARGS_MAX] = { "/bin/hostile" };
+	for (size_t i = 0; i < ARRAY_SIZE(attack->words) && attack->words[i]; i++)
+		argv[i + 1] = attack->words[i];
+	run_argv(r, argv);
+	ck_assert_msg(r->result.cause == attack->cause && r->result.exit_code == attack->exit_code,
+		"%s: %s, code %d (%s)", argv[1], sandbox_cause_name(r->result.cause),
+		r->result.exit_code, r->result.text);
+	if (attack->out)
+		ck_assert_str_eq(buf_string(&r->out), attack->out);
+}
+
+static void try_all(const struct attack *attacks, size_t count, bool may_execute)
+{
+	for (size_t i = 0; i < count; i++) {
+		RUN(r);
+		r.plan.limits.memory_bytes = 32 * MIB;
+		r.plan.limits.disk_bytes = 16 * MIB;
+		r.plan.limits.wall_ms = str_equal(attacks[i].words[0], "vfork-hold") ? 200 : 20000;
+		r.plan.allow_exec_in_work = may_execute;
+		try_attack(&r, &attacks[i]);
+	}
+}
+
+START_TEST(memory_in_five_processes)
+{
+	static const struct attack attacks[] = {
+		{ { "memory-many", "5", "16" }, SANDBOX_CAUSE_MEMORY, -1, NULL },
+	};
+	try_all(attacks, ARRAY_SIZE(attacks), false);
+}
+END_TEST
+
+START_TEST(hoarding)
+{
+	static const struct attack attacks[] = {
+		/* Gone with their process: the disk is no longer full when its end is judged. */
+		{ { "unlinked" }, SANDBOX_CAUSE_EXITED, ENOSPC, "16\n" },
+		{ { "mlock" }, SANDBOX_CAUSE_EXITED, 0, NULL },
+		{ { "epoll" }, SANDBOX_CAUSE_MEMORY, -1, NULL },
+	};
+	try_all(attacks, ARRAY_SIZE(attacks), false);
+	RUN(r); /* attributes are memory of the kernel: the sandbox's own */
+	r.plan.limits.memory_bytes = 32 * MIB;
+	run_verb(&r, "xattrs");
+	ck_assert_int_ne(r.result.exit_code, 0);
+	ck_assert_uint_le(r.result.statistics.memory_peak_bytes, 32 * MIB);
+}
+END_TEST
+
+START_TEST(a_child_that_holds_its_vfork)
+{
+	static const struct attack attacks[] = {
+		{ { "vfork-hold" }, SANDBOX_CAUSE_WALL_TIMEOUT, -1, NULL },
+	};
+	try_all(attacks, ARRAY_SIZE(attacks), false);
+}
+END_TEST
+
+START_TEST(strange_executions)
+{
+	static const struct attack refused[] = {
+		{ { "exec-deleted" }, SANDBOX_CAUSE_EXITED, EACCES, NULL },
+		{ { "shebang", "100" }, SANDBOX_CAUSE_EXITED, EACCES, NULL },
+		{ { "arguments", "1", "131071" }, SANDBOX_CAUSE_EXITED, 0, NULL },
+		{ { "arguments", "1", "131072" }, SANDBOX_CAUSE_EXITED, E2BIG, NULL },
+		{ { "arguments", "12", "131071" }, SANDBOX_CAUSE_EXITED, 0, NULL },
+		{ { "arguments", "80", "131071" }, SANDBOX_CAUSE_EXITED, E2BIG, NULL },
+	};
+	static const struct attack allowed[] = {
+		{ { "exec-deleted" }, SANDBOX_CAUSE_EXITED, 42, NULL },
+		{ { "shebang", "100000" }, SANDBOX_CAUSE_EXITED, 64, NULL },
+	};
+	try_all(refused, ARRAY_SIZE(refused), false);
+	try_all(allowed, ARRAY_SIZE(allowed), true);
+}
+END_TEST
+
+START_TEST(what_is_in_reach)
+{
+	static const struct attack attacks[] = {
+		{ { "list-fds" }, SANDBOX_CAUSE_EXITED, 0, "0 1 2 \n" },
+		{ { "list", "/dev" }, SANDBOX_CAUSE_EXITED, 0,
+			"fd full null random shm stderr stdin stdout urandom zero \n" },
+		{ { "write", "/dev/stdout" }, SANDBOX_CAUSE_EXITED, 0, "x" },
+		{ { "reopen" }, SANDBOX_CAUSE_EXITED, 0, NULL },
+		{ { "signal-parent" }, SANDBOX_CAUSE_EXITED, 0, NULL },
+		{ { "lease", "/etc/passwd" }, SANDBOX_CAUSE_EXITED, 0, NULL },
+		{ { "page-cache", "/etc/passwd" }, SANDBOX_CAUSE_EXITED, 0, NULL },
+		{ { "stat", "/proc/stat" }, SANDBOX_CAUSE_EXITED, ENOENT, NULL },
+		{ { "stat", "/proc/loadavg" }, SANDBOX_CAUSE_EXITED, ENOENT, NULL },
+		{ { "stat", "/proc/sys/user/max_user_namespaces" }, SANDBOX_CAUSE_EXITED, ENOENT,
+			NULL },
+	};
+	try_all(attacks, ARRAY_SIZE(attacks), false);
+}
+END_TEST
+
+/* Landlock's: nobody writes memory through /proc, so arguments in the trace are not forged. */
+START_TEST(memory_of_others)
+{
+	RUN(r);
+	run_verb(&r, "sibling-memory");
+	if (r.result.enforced & SANDBOX_LAYER_BIT(SANDBOX_LAYER_LANDLOCK))
+		ck_assert_int_eq(r.result.exit_code, 0);
+}
+END_TEST
+
+static void make_file(int dir, const char *name, const char *from, mode_t mode)
+{
+	struct err err;
+	auto_done(buf) bytes = {};
+	ck_assert_ok(fd_read_file(from, 64u << 20, &bytes, &err), err);
+	auto_close fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+	ck_assert_ok(fd_write_all(fd, buf_view(&bytes), &err), err);
+	ck_assert_int_eq(fchmod(fd, mode), 0);
+}
+
+START_TEST(setuid_programs_give_nothing)
+{
+	static const char *const argv[] = { "/bin/setuid", "ids", NULL };
+	make_file(run_image(), "bin/setuid", HOSTILE, 06755);
+	RUN(r);
+	run_argv(&r, argv);
+	ck_assert_int_eq(unlinkat(run_image(), "bin/setuid", 0), 0);
+	ck_assert_str_eq(buf_string(&r.out), "1000 1000 2 0\n");
+}
+END_TEST
+
+/* An image that has a link to the host where something of ours is mounted. */
+START_TEST(links_at_every_mount_point)
+{
+	static const char *const points[] = { "proc", "app", "data", "work", "tmp", "home", "run",
+		"dev" };
+	char image_path[] = "/tmp/cupel-links-XXXXXX";
+	char target[] = "/tmp/cupel-target-XXXXXX";
+	struct err err;
+	auto_close image = -1;
+	ck_assert_ptr_nonnull(mkdtemp(image_path));
+	ck_assert_ptr_nonnull(mkdtemp(target));
+	ck_assert_int_eq(chmod(target, 0777), 0);
+	ck_assert_int_eq(chmod(image_path, 0755), 0);
+	ck_assert_ok(fd_open(image_path, O_RDONLY | O_DIRECTORY, 0, &image, &err), err);
+	ck_assert_int_eq(mkdirat(image, "bin", 0755), 0);
+	make_file(image, "bin/hostile", HOSTILE, 0755);
+	for (size_t i = 0; i < ARRAY_SIZE(points); i++)
+		ck_assert_int_eq(symlinkat(target, image, points[i]), 0);
+	static const char *const written[] = { "/work/x", "/tmp/x", "/home/x", "/run/x",
+		"/dev/shm/x", "/dev/null" };
+	for (size_t i = 0; i < ARRAY_SIZE(written); i++) {
+		RUN(r);
+		r.files.root_fd = image;
+		run_verb(&r, "write", written[i]);
+		ck_assert_msg(r.result.exit_code == 0, "%s: %s", written[i], r.result.text);
+	}
+	ck_assert_int_eq(rmdir(target), 0); /* nothing was put there */
+	for (size_t i = 0; i < ARRAY_SIZE(points); i++)
+		(void)unlinkat(image, points[i], 0);
+	(void)unlinkat(image, "bin/hostile", 0);
+	(void)unlinkat(image, "bin", AT_REMOVEDIR);
+	(void)rmdir(image_path);
+}
+END_TEST
+
+START_TEST(abstract_names_are_not_shared)
+{
+	struct err err;
+	RUN(holder);
+	int control = run_begin(&holder, ARGV("abstract", "30"));
+	for (int i = 0; i < 4000 && lseek(holder.files.stdout_fd, 0, SEEK_END) == 0; i++)
+		(void)usleep(5000);
+	ck_assert_int_gt(lseek(holder.files.stdout_fd, 0, SEEK_END), 0);
+	RUN(other);
+	run_verb(&other, "abstract");
+	ck_assert_str_eq(buf_string(&other.out), "bound\n");
+	ck_assert_int_eq(other.result.exit_code, 0);
+	ck_assert_ok(sandbox_cancel(control, &err), err);
+	run_finish(&holder, control);
+}
+END_TEST
+
+UNIT_MAIN("sandbox_attacks", memory_in_five_processes, hoarding, a_child_that_holds_its_vfork,
+	strange_executions, what_is_in_reach, memory_of_others, setuid_programs_give_nothing,
+	links_at_every_mount_point, abstract_names_are_not_shared)
