@@ -27,6 +27,7 @@ RULE_ARCS = {("authz", "job"), ("cert", "job"), ("cert", "appraise"), ("gate", "
 LIBRARY_HOMES = {
     "openssl/ssl.h": ("src/engines/net",),
     "openssl/": ("src/kit/crypto", "src/engines/net"),
+    "nettle/": ("src/kit/crypto",),
     "jansson.h": ("src/kit/codec",),
     "yaml.h": ("src/kit/codec",),
     "sqlite3.h": ("src/engines/store",),

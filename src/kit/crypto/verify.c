@@ -1,7 +1,8 @@
 /*
- * See verify.h. One table row per scheme; a key is built with EVP_PKEY_fromdata, which checks the
- * point. Making it and looking up its algorithms costs a third of a P-256 verification, so a
- * prepared key can be kept. The message is hashed by us: a prepared context then serves again.
+ * See verify.h. One table row per scheme; P-384 goes to p384.h, whose keys cost nothing to make;
+ * another key is built with EVP_PKEY_fromdata, which checks the point. Making it and looking up its
+ * algorithms costs a third of a P-256 verification, so a prepared key can be kept. The message is
+ * hashed by us: a prepared context then serves again.
  */
 #include "kit/crypto/verify.h"
 
@@ -12,12 +13,11 @@
 #include <openssl/rsa.h>
 
 #include "kit/crypto/hash.h"
+#include "kit/crypto/p384.h"
 
 enum {
 	P256_BYTES = 32,
-	P384_BYTES = 48,
 	POINT_UNCOMPRESSED = 4,
-	POINT_BYTES_MAX = 1 + 2 * P384_BYTES,
 	RSA_EXPONENT_BYTES_MAX = 5,
 	ECDSA_HALF_MAX = 66,
 };
@@ -89,21 +89,16 @@ static int make_from(const char *algorithm, OSSL_PARAM *params, EVP_PKEY **ret_k
 	return 0;
 }
 
-static int make_ec(const struct verify_key *key, EVP_PKEY **ret_key, struct err *err)
+static int make_p256(const struct verify_key *key, EVP_PKEY **ret_key, struct err *err)
 {
-	bool is_p256 = key->type == VERIFY_KEY_P256;
-	size_t half = is_p256 ? P256_BYTES : P384_BYTES;
-	if (key->point.size != 2 * half)
+	if (key->point.size != (size_t)2 * P256_BYTES)
 		return key_refused(err, "the point has the wrong size");
-	uint8_t point[POINT_BYTES_MAX] = { POINT_UNCOMPRESSED };
+	uint8_t point[1 + 2 * P256_BYTES] = { POINT_UNCOMPRESSED };
 	memcpy(point + 1, key->point.data, key->point.size);
-	char group_p256[] = "P-256";
-	char group_p384[] = "P-384";
+	char group[] = "P-256";
 	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(
-			OSSL_PKEY_PARAM_GROUP_NAME, is_p256 ? group_p256 : group_p384, 0),
-		OSSL_PARAM_construct_octet_string(
-			OSSL_PKEY_PARAM_PUB_KEY, point, key->point.size + 1),
+		OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
+		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point)),
 		OSSL_PARAM_construct_end(),
 	};
 	return make_from("EC", params, ret_key, err);
@@ -147,7 +142,7 @@ static int prepare(const struct verify_key *key, const struct scheme *scheme,
 	EVP_PKEY_CTX **ret_context, struct err *err)
 {
 	auto_pkey *pkey = NULL;
-	TRY(scheme->is_rsa ? make_rsa(key, &pkey, err) : make_ec(key, &pkey, err));
+	TRY(scheme->is_rsa ? make_rsa(key, &pkey, err) : make_p256(key, &pkey, err));
 	auto_pkey_ctx *context = EVP_PKEY_CTX_new(pkey, NULL); /* holds a reference to pkey */
 	if (!context || EVP_PKEY_verify_init(context) <= 0)
 		return err_set(err, E_INTERNAL, "OpenSSL cannot start a verification");
@@ -199,6 +194,12 @@ int verify_cached(struct verify_cache *cache, const struct verify_key *key,
 	if (key->type == VERIFY_KEY_NONE || claim->scheme <= VERIFY_SCHEME_NONE ||
 		claim->scheme >= VERIFY_SCHEME_COUNT || schemes[claim->scheme].is_rsa != is_rsa_key)
 		return err_set(err, E_INTEGRITY, "the signature's scheme does not fit the key");
+	uint8_t digest[HASH_SIZE_MAX];
+	enum hash_kind hash = schemes[claim->scheme].hash;
+	hash_bytes(hash, claim->message, digest);
+	if (key->type == VERIFY_KEY_P384)
+		return p384_verify(
+			key->point, view_of(digest, hash_size(hash)), claim->signature, err);
 	auto_pkey_ctx *own = NULL;
 	EVP_PKEY_CTX *context;
 	if (cache) {
@@ -209,9 +210,6 @@ int verify_cached(struct verify_cache *cache, const struct verify_key *key,
 		TRY(prepare(key, &schemes[claim->scheme], &own, err));
 		context = own;
 	}
-	uint8_t digest[HASH_SIZE_MAX];
-	enum hash_kind hash = schemes[claim->scheme].hash;
-	hash_bytes(hash, claim->message, digest);
 	int verdict = EVP_PKEY_verify(
 		context, claim->signature.data, claim->signature.size, digest, hash_size(hash));
 	ERR_clear_error();
