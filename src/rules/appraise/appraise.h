@@ -81,6 +81,8 @@ struct appraise_policy {
 	struct appraise_list simulated_roots; /* SHA-256 of simulated roots that are accepted */
 	struct view report_data;              /* 64 bytes, or empty: not compared */
 	uint64_t collateral_age_max_ms;       /* since issue; 0: only the signed dates count */
+	uint64_t collateral_grace_ms; /* documents and CRLs that ended so long ago are accepted,
+				       * and listed as unchecked; certificates never are */
 
 	struct {
 		unsigned accepted_statuses; /* bits 1 << enum tcb_status beside UpToDate */

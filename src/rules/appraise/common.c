@@ -71,6 +71,17 @@ void appraise_unchecked(struct appraise_result *result, const char *what)
 		result->unchecked[result->unchecked_count++] = what;
 }
 
+bool appraise_is_over(const struct appraise_policy *policy, uint64_t as_of_ms, uint64_t end_ms,
+	struct appraise_result *result)
+{
+	if (as_of_ms <= end_ms)
+		return false;
+	if (as_of_ms - end_ms > policy->collateral_grace_ms)
+		return true;
+	appraise_unchecked(result, "collateral.expired_accepted_by_policy");
+	return false;
+}
+
 struct view appraise_keep(struct appraise_result *result, struct view bytes)
 {
 	uint8_t *to = result->decoded + result->decoded_size;
@@ -238,7 +249,7 @@ bool crl_open(
 {
 	struct err ignored;
 	if (check->der.size == 0) {
-		if (check->is_optional)
+		if (check->policy->is_collateral_optional || check->policy->is_crl_optional)
 			appraise_unchecked(result, check->codes->unchecked);
 		else
 			appraise_fault(result, check->codes->missing);
@@ -261,7 +272,7 @@ bool crl_open(
 	if (check->as_of_ms < ret_crl->this_update_ms)
 		appraise_fault(result, check->codes->not_yet_valid);
 	/* A CRL that names no end could be any age; it counts as expired. */
-	if (check->as_of_ms > ret_crl->next_update_ms)
+	if (appraise_is_over(check->policy, check->as_of_ms, ret_crl->next_update_ms, result))
 		appraise_fault(result, check->codes->expired);
 	return true;
 }

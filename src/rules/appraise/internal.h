@@ -17,6 +17,13 @@ void appraise_unchecked(struct appraise_result *result, const char *what);
 /* Keep bytes that will not outlive the appraisal; empty when there is no room. */
 struct view appraise_keep(struct appraise_result *result, struct view bytes);
 
+/*
+ * Collateral that ends at end_ms is over. Within the policy's grace it is not, and the result says
+ * that it was accepted so.
+ */
+bool appraise_is_over(const struct appraise_policy *policy, uint64_t as_of_ms, uint64_t end_ms,
+	struct appraise_result *result);
+
 /* Ends an appraisal: simulated roots, then is_accepted. */
 void appraise_conclude(struct appraise_result *result, const struct appraise_policy *policy,
 	const struct appraise_anchor *anchor);
@@ -88,7 +95,7 @@ struct crl_check {
 	struct view der;
 	const struct x509 *issuer;
 	const struct crl_codes *codes;
-	bool is_optional;
+	const struct appraise_policy *policy;
 	uint64_t as_of_ms;
 	struct appraise_memo *memo;
 };

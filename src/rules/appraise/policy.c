@@ -16,15 +16,16 @@ enum {
 	REPORT_DATA = 64,
 	BITS_MAX = 32,
 	SVN_MAX = 255,
+	GRACE_MAX_S = 30 * 86400, /* one more of Intel's windows */
 };
 
 enum kind {
 	KIND_FLAG,
 	KIND_NUMBER_64,
 	KIND_NUMBER_32,
-	KIND_SECONDS_AS_MS,
-	KIND_HEX,      /* one value of size bytes, 0: any */
-	KIND_HEX_LIST, /* values of size bytes, 0: any */
+	KIND_SECONDS_AS_MS, /* at most size, 0: any */
+	KIND_HEX,           /* one value of size bytes, 0: any */
+	KIND_HEX_LIST,      /* values of size bytes, 0: any */
 	KIND_TEXT,
 	KIND_TEXT_LIST,
 	KIND_BITS,     /* list of bit numbers */
@@ -46,6 +47,7 @@ static const struct row {
 	{ "", "collateral_optional", KIND_FLAG, AT(is_collateral_optional), 0 },
 	{ "", "crl_optional", KIND_FLAG, AT(is_crl_optional), 0 },
 	{ "", "collateral_age_max_s", KIND_SECONDS_AS_MS, AT(collateral_age_max_ms), 0 },
+	{ "", "collateral_grace_s", KIND_SECONDS_AS_MS, AT(collateral_grace_ms), GRACE_MAX_S },
 	{ "", "report_data", KIND_HEX, AT(report_data), REPORT_DATA },
 	{ "tdx", "accepted_statuses", KIND_STATUSES, AT(tdx.accepted_statuses), 0 },
 	{ "tdx", "sept_ve_disable_optional", KIND_FLAG, AT(tdx.may_clear_sept_ve_disable), 0 },
@@ -268,7 +270,8 @@ static int read_scalar(
 		*(uint32_t *)field = (uint32_t)number;
 		return 0;
 	}
-	TRY(read_number(r, value, JSON_INTEGER_MAX / 1000, &number));
+	TRY(read_number(
+		r, value, row->size > 0 ? (int64_t)row->size : JSON_INTEGER_MAX / 1000, &number));
 	*(uint64_t *)field = (uint64_t)number * (row->kind == KIND_SECONDS_AS_MS ? 1000 : 1);
 	return 0;
 }

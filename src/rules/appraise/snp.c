@@ -148,12 +148,11 @@ static void check_chain(struct snp_appraisal *a)
 
 static void check_revocation(struct snp_appraisal *a)
 {
-	const struct appraise_policy *policy = a->input->policy;
 	const struct crl_check check = {
 		.der = a->input->collateral.crl,
 		.issuer = &a->root,
 		.codes = &crl_codes,
-		.is_optional = policy->is_collateral_optional || policy->is_crl_optional,
+		.policy = a->input->policy,
 		.as_of_ms = a->input->as_of_ms,
 		.memo = a->input->memo,
 	};

@@ -138,12 +138,11 @@ static void check_pck_chain(struct tdx_appraisal *a)
 
 static void check_revocation(struct tdx_appraisal *a)
 {
-	const struct appraise_policy *policy = a->input->policy;
 	struct crl_check check = {
 		.der = a->input->collateral.root_crl,
 		.issuer = &a->root,
 		.codes = &root_crl_codes,
-		.is_optional = policy->is_collateral_optional || policy->is_crl_optional,
+		.policy = a->input->policy,
 		.as_of_ms = a->input->as_of_ms,
 		.memo = a->input->memo,
 	};

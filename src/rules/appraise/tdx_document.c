@@ -98,7 +98,8 @@ static void check_dates(struct tdx_appraisal *a, const struct jspan members[BODY
 	const struct document_codes *codes)
 {
 	uint64_t issued_ms, next_ms, as_of_ms = a->input->as_of_ms;
-	uint64_t age_max_ms = a->input->policy->collateral_age_max_ms;
+	const struct appraise_policy *policy = a->input->policy;
+	uint64_t age_max_ms = policy->collateral_age_max_ms;
 	if (!jspan_time(members[BODY_ISSUED], &issued_ms) ||
 		!jspan_time(members[BODY_NEXT], &next_ms)) {
 		appraise_fault(a->result, codes->format);
@@ -106,7 +107,8 @@ static void check_dates(struct tdx_appraisal *a, const struct jspan members[BODY
 	}
 	if (as_of_ms < issued_ms)
 		appraise_fault(a->result, codes->issued_in_future);
-	else if (as_of_ms > next_ms || (age_max_ms && as_of_ms - issued_ms > age_max_ms))
+	else if (appraise_is_over(policy, as_of_ms, next_ms, a->result) ||
+		 (age_max_ms && as_of_ms - issued_ms > age_max_ms))
 		appraise_fault(a->result, codes->expired);
 }
 

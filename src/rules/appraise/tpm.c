@@ -72,7 +72,6 @@ static const struct view *crl_of(const struct appraise_tpm_input *input, const s
 
 static void check_revocation(struct tpm_appraisal *a)
 {
-	const struct appraise_policy *policy = a->input->policy;
 	for (size_t i = 0; i + 1 < a->path_count; i++) {
 		const struct x509 *issuer = &a->path[i + 1];
 		const struct view *der = crl_of(a->input, issuer);
@@ -80,7 +79,7 @@ static void check_revocation(struct tpm_appraisal *a)
 			.der = der ? *der : (struct view){},
 			.issuer = issuer,
 			.codes = &crl_codes,
-			.is_optional = policy->is_collateral_optional || policy->is_crl_optional,
+			.policy = a->input->policy,
 			.as_of_ms = a->input->as_of_ms,
 			.memo = a->input->memo,
 		};
