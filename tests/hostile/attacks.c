@@ -317,6 +317,58 @@ static int do_signal_parent(char **argv)
 	return kill(1, 0) == 0 || kill(1, SIGKILL) == 0 ? GOT_THROUGH : REFUSED;
 }
 
+/* argv[2] children one after the other, each perhaps killed by another before its parent knows it.
+ */
+static int do_kill_births(char **argv)
+{
+	volatile pid_t *last = mmap(
+		NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t killer = fork();
+	*last = getpid() + 2;
+	if (killer == 0)
+		for (;;)
+			for (pid_t pid = *last + 1; pid < *last + 3; pid++)
+				kill(pid, SIGKILL);
+	*last = killer;
+	for (long i = 0; i < number(argv, 2); i++) {
+		pid_t child = fork();
+		if (child == 0)
+			_exit(0);
+		if (child < 0)
+			return errno;
+		waitpid(child, NULL, 0);
+		*last = child;
+	}
+	kill(killer, SIGKILL);
+	waitpid(killer, NULL, 0);
+	return 0;
+}
+
+/* argv[2] parents killed while they fork; whoever they left behind must come to its end. */
+static int do_orphan_births(char **argv)
+{
+	for (long i = 0; i < number(argv, 2); i++) {
+		int ends[2];
+		char byte;
+		if (pipe(ends) < 0)
+			return errno;
+		pid_t parent = fork();
+		while (parent == 0)
+			if (fork() == 0)
+				_exit(0);
+			else
+				waitpid(-1, NULL, 0);
+		usleep((useconds_t)(i * 37 % 1000));
+		kill(parent, SIGKILL);
+		waitpid(parent, NULL, 0);
+		close(ends[1]);
+		while (read(ends[0], &byte, 1) > 0)
+			;
+		close(ends[0]);
+	}
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(char **argv);
@@ -337,6 +389,8 @@ static const struct {
 	{ "list-fds", do_list_fds },
 	{ "abstract", do_abstract },
 	{ "sibling-memory", do_sibling_memory },
+	{ "kill-births", do_kill_births },
+	{ "orphan-births", do_orphan_births },
 	{ "signal-parent", do_signal_parent },
 };
 

@@ -81,3 +81,28 @@ def test_metrics_are_documented():
     text = (ROOT / "docs/reference/http.md").read_text()
     for name in re.findall(r'"(cupel_\w+)"', (ROOT / "src/programs/cced/metrics.c").read_text()):
         assert name in text, name
+
+
+def test_attacks_have_their_tests():
+    """Each test and probe that docs/sandbox-comparison.md names exists and is run."""
+    rows = [row.split("|") for row in (ROOT / "docs/sandbox-comparison.md").read_text().splitlines()
+            if row.startswith("| ") and len(row.split("|")) == 6]
+    probes = re.findall(r"PROBE\((\w+)\)", (ROOT / "tests/hostile/exposure.c").read_text())
+    attacks = 0
+    for _, attack, mechanism, tests, _, _ in rows:
+        if attack.strip() in ("attack", ""):
+            continue
+        attacks += 1
+        named = re.findall(r"`(\w+):(\w+)`", tests)
+        assert named, attack
+        for name in re.findall(r"`probe:(\w+)`", mechanism):
+            assert name in probes, (attack, name)
+        for home, name in named:
+            if home.startswith("test_"):
+                texts = [path.read_text() for path in ROOT.glob(f"tests/*/{home}.py")]
+                assert any(f"\ndef {name}(" in text for text in texts), (attack, name)
+                continue
+            text = (ROOT / f"tests/unit/test_{home}.c").read_text()
+            assert f"START_TEST({name})" in text, (attack, name)
+            assert re.search(rf"\b{name}\b", text.split("UNIT_MAIN(")[1]), f"{name} is not run"
+    assert attacks > 70

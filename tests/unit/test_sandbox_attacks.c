@@ -82,6 +82,22 @@ START_TEST(a_child_that_holds_its_vfork)
 }
 END_TEST
 
+/* SIGKILL between a birth and its announcement: nobody is counted for ever, nobody stays stopped.
+ */
+START_TEST(deaths_overtake_births)
+{
+	static const char *const verbs[] = { "kill-births", "orphan-births" };
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		RUN(r);
+		r.plan.limits.processes = 3;
+		run_verb(&r, verbs[i], i ? "100" : "8000");
+		ck_assert_msg(r.result.cause == SANDBOX_CAUSE_EXITED && r.result.exit_code == 0,
+			"%s: %s after %u processes", verbs[i], r.result.text,
+			r.result.statistics.processes_total);
+	}
+}
+END_TEST
+
 START_TEST(strange_executions)
 {
 	static const struct attack refused[] = {
@@ -205,5 +221,5 @@ START_TEST(abstract_names_are_not_shared)
 END_TEST
 
 UNIT_MAIN("sandbox_attacks", memory_in_five_processes, hoarding, a_child_that_holds_its_vfork,
-	strange_executions, what_is_in_reach, memory_of_others, setuid_programs_give_nothing,
-	links_at_every_mount_point, abstract_names_are_not_shared)
+	deaths_overtake_births, strange_executions, what_is_in_reach, memory_of_others,
+	setuid_programs_give_nothing, links_at_every_mount_point, abstract_names_are_not_shared)

@@ -235,6 +235,7 @@ static void check_clock(struct loop *loop)
 	uint64_t now = slot_usec(slot);
 	events_flush_old(slot);
 	files_drain(slot->files_used);
+	tracer_release_orphans(&loop->tracer);
 	if (now >= loop->wall_deadline_usec)
 		slot_end(slot, SANDBOX_CAUSE_WALL_TIMEOUT, "ran longer than its wall time limit");
 	if (now >= loop->next_cpu_usec) {
@@ -267,6 +268,8 @@ static struct timespec time_to_next(const struct loop *loop)
 		rest = 0;
 	if (loop->slot->queue.size)
 		rest = MIN(rest, (uint64_t)EVENTS_WAIT_USEC);
+	if (loop->tracer.waiting)
+		rest = MIN(rest, (uint64_t)TRACER_ORPHAN_USEC);
 	if (loop->slot->files_used)
 		rest = MIN(rest, (uint64_t)FILES_DRAIN_USEC);
 	return (struct timespec){ .tv_sec = (time_t)(rest / 1000000u),

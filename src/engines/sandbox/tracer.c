@@ -11,6 +11,11 @@
  * by it, or a program that never waits would meet the wrong limit. All tasks of the sandbox are
  * seen in one order by one tracer, so two forks at the same moment cannot both take the last place.
  *
+ * SIGKILL may come between a birth and its announcement. A child that died first is counted as born
+ * and dead when it is announced. One whose parent died waits in its first stop for an announcement
+ * that never comes: it is killed too, as if the parent had died a moment sooner. (Where another
+ * process inside adopts orphans, dead parents cannot be told from slow ones, and it goes on.)
+ *
  * Processes have numbers from 1 in order of birth; numbers of the host's pids go nowhere.
  */
 #include "engines/sandbox/tracer.h"
@@ -19,6 +24,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -31,6 +37,7 @@
 #include "kit/base/fd.h"
 #include "kit/base/mem.h"
 #include "kit/base/str.h"
+#include "kit/base/time.h"
 
 enum {
 	PROC_PATH_BYTES = 40,
@@ -38,17 +45,18 @@ enum {
 	/* bash repeats a refused fork 8 times with pauses; what asks that often is a bomb. */
 	FORKS_REFUSED_MAX = 256,
 	FIRST_TASKS = 16,
+	STATUS_BYTES = 1024, /* the lines looked for are among the first ten */
 };
 
 struct traced {
 	pid_t tid;
-	uint32_t number;  /* of its process */
-	uint32_t parent;  /* number of the parent's process */
-	bool is_leader;   /* of its thread group: stands for a process */
-	bool is_expected; /* its birth was announced by its parent */
-	bool is_waiting;  /* stopped at birth, before the announcement came */
-	bool is_doomed;   /* one process too many */
-	bool is_refused;  /* its fork will answer EAGAIN */
+	uint32_t number;           /* of its process */
+	uint32_t parent;           /* number of the parent's process */
+	bool is_leader;            /* of its thread group: stands for a process */
+	bool is_expected;          /* its birth was announced by its parent */
+	bool is_doomed;            /* one process too many */
+	bool is_refused;           /* its fork will answer EAGAIN */
+	uint64_t waits_since_usec; /* stopped at birth, before the announcement came; 0: does not */
 };
 
 static struct traced *find(struct tracer *tracer, pid_t tid)
@@ -71,8 +79,15 @@ static struct traced *add(struct tracer *tracer, pid_t tid)
 	return &tracer->tasks[tracer->count++];
 }
 
+static void stop_waiting(struct tracer *tracer, struct traced *task)
+{
+	tracer->waiting -= task->waits_since_usec != 0;
+	task->waits_since_usec = 0;
+}
+
 static void drop(struct tracer *tracer, struct traced *task)
 {
+	stop_waiting(tracer, task);
 	*task = tracer->tasks[--tracer->count];
 }
 
@@ -208,6 +223,19 @@ static void refuse_birth(struct tracer *tracer, pid_t parent, struct traced *chi
 			&slot->cgroup, (uint64_t)slot->parsed.plan.limits.tasks + refused);
 }
 
+/* Its death was taken already, without a look: nobody knew it. */
+static bool is_gone(pid_t tid)
+{
+	siginfo_t info;
+	int any = WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL;
+	return waitid(P_PID, (id_t)tid, &info, any) < 0 && errno == ECHILD;
+}
+
+static bool has_room(const struct tracer *tracer)
+{
+	return tracer->processes < tracer->slot->parsed.plan.limits.processes;
+}
+
 static void handle_birth(struct tracer *tracer, pid_t parent)
 {
 	unsigned long message = 0;
@@ -215,23 +243,74 @@ static void handle_birth(struct tracer *tracer, pid_t parent)
 		return;
 	bool is_thread = is_thread_birth(parent);
 	struct traced *child = find(tracer, (pid_t)message);
+	bool is_dead = !child && is_gone((pid_t)message);
 	if (!child)
 		child = add(tracer, (pid_t)message);
+	bool is_adopted = child->is_leader;
 	child->is_expected = true;
 	const struct traced *task = find(tracer, parent);
 	uint32_t number = task ? task->number : 0;
 	if (is_thread) {
 		child->number = number;
-	} else if (tracer->processes >= tracer->slot->parsed.plan.limits.processes) {
+	} else if (!is_adopted && !has_room(tracer)) {
 		refuse_birth(tracer, parent, child);
+		if (is_dead)
+			drop(tracer, child);
 		return;
-	} else {
+	} else if (!is_adopted) {
 		begin_process(tracer, child, number);
 	}
-	if (child->is_waiting)
+	if (child->waits_since_usec)
 		resume(child->tid, 0);
-	child->is_waiting = false;
+	stop_waiting(tracer, child);
+	if (is_dead)
+		handle_end(tracer, child, SIGKILL);
 	resume(parent, 0);
+}
+
+/* A line of /proc/TID/status; 0 when it cannot be read. */
+static pid_t read_status(const struct slot *slot, pid_t tid, const char *name)
+{
+	char path[PROC_PATH_BYTES];
+	char text[STATUS_BYTES];
+	struct err ignored;
+	if (str_format(path, sizeof(path), &ignored, "%d/status", tid) < 0)
+		return 0;
+	auto_close fd = openat(slot->host_proc, path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	text[got > 0 ? got : 0] = 0;
+	const char *line = strstr(text, name);
+	return line ? (pid_t)strtol(line + strlen(name), NULL, 10) : 0;
+}
+
+static void release_orphan(struct tracer *tracer, struct traced *task)
+{
+	struct slot *slot = tracer->slot;
+	pid_t parent = read_status(slot, task->tid, "\nPPid:\t");
+	if (parent == 0 || read_status(slot, task->tid, "\nTgid:\t") != task->tid)
+		return; /* dead; or a thread, which dies with who made it */
+	const struct traced *known = find(tracer, parent);
+	if (known ? !has_room(tracer) : parent != slot->init_pid)
+		return;
+	stop_waiting(tracer, task);
+	if (known) {
+		begin_process(tracer, task, known->number);
+		task->is_expected = true;
+		resume(task->tid, 0);
+		return;
+	}
+	task->is_leader = task->is_doomed = true;
+	(void)kill(task->tid, SIGKILL);
+}
+
+void tracer_release_orphans(struct tracer *tracer)
+{
+	uint64_t now = tracer->waiting ? time_monotonic_usec() : 0;
+	for (size_t i = 0; i < tracer->count && tracer->waiting; i++) {
+		struct traced *task = &tracer->tasks[i];
+		if (task->waits_since_usec && now - task->waits_since_usec >= TRACER_ORPHAN_USEC)
+			release_orphan(tracer, task);
+	}
 }
 
 static void handle_signal(struct tracer *tracer, pid_t tid, int signal)
@@ -259,10 +338,12 @@ static void handle_stop(struct tracer *tracer, pid_t tid, int signal)
 	struct traced *task = find(tracer, tid);
 	if (!task)
 		task = add(tracer, tid);
-	if (task->is_expected)
+	if (task->is_expected) {
 		resume(tid, 0);
-	else
-		task->is_waiting = true;
+	} else if (!task->waits_since_usec) {
+		task->waits_since_usec = time_monotonic_usec();
+		tracer->waiting++;
+	}
 }
 
 void tracer_handle(struct tracer *tracer, pid_t pid, int status)

@@ -4,6 +4,9 @@
 
 #include "engines/sandbox/slot.h"
 
+/* So long a child's parent may take to announce it before somebody looks whether it lives. */
+enum { TRACER_ORPHAN_USEC = 10000 };
+
 struct traced;
 
 struct tracer {
@@ -11,6 +14,7 @@ struct tracer {
 	struct traced *tasks; /* live tasks, unordered */
 	size_t count;
 	size_t capacity;
+	size_t waiting;     /* for their announcement */
 	uint32_t processes; /* live */
 	uint32_t next_number;
 };
@@ -20,6 +24,9 @@ int tracer_start(struct tracer *tracer, struct slot *slot, struct err *err) MUST
 
 /* One wait status of any task but PID 1. */
 void tracer_handle(struct tracer *tracer, pid_t pid, int status);
+
+/* Children that waited so long that their parent may have died; call now and then while waiting. */
+void tracer_release_orphans(struct tracer *tracer);
 
 /* The only task left told its exit code; report that, and not its being killed. */
 void tracer_tell_exit(struct tracer *tracer, int exit_code);
