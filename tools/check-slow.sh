@@ -16,7 +16,7 @@ mkdir -p "$logs"
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
 	command -v sudo >/dev/null || { echo "check-slow: tests/slow needs root: run as root, or install sudo" >&2; exit 1; }
-	as_root=(sudo --preserve-env=CUPEL_STATE_DIR,CUPEL_BUILD,CUPEL_SOAK_RUNS,CUPEL_SEED,PYTHONDONTWRITEBYTECODE)
+	as_root=(sudo --preserve-env=CUPEL_STATE_DIR,CUPEL_BUILD,CUPEL_SOAK_RUNS,CUPEL_SOAK_SANDBOXES,CUPEL_SEED,PYTHONDONTWRITEBYTECODE)
 fi
 
 install_packages() {
