@@ -1,7 +1,7 @@
 /*
  * A suite of attestation cases in the form of the shared vectors, judged by the core: one line per
  * case with the verdict and all reasons, for tests/integration/oracle to compare with its own.
- *   appraise_check tdx|snp|tpm FOLDER      (reads FOLDER/cases.json)
+ *   appraise_check tdx|snp|tpm|azure|jwt FOLDER      (reads FOLDER/cases.json)
  */
 #include <stdlib.h>
 
@@ -17,15 +17,23 @@
 
 static void appraise_case(struct vector_case *c, const char *kind, struct appraise_result *result)
 {
-	static struct tdx_case tdx; /* large, all three */
+	static struct tdx_case tdx; /* large, all of them */
 	static struct snp_case snp;
 	static struct tpm_case tpm;
+	static struct azure_case azure;
+	static struct token_case token;
 	if (str_equal(kind, "tdx")) {
 		load_tdx(c, &tdx);
 		appraise_tdx(&tdx.input, result);
 	} else if (str_equal(kind, "snp")) {
 		load_snp(c, &snp);
 		appraise_snp(&snp.input, result);
+	} else if (str_equal(kind, "azure")) {
+		load_azure(c, &azure);
+		appraise_azure(&azure.input, result);
+	} else if (str_equal(kind, "jwt")) {
+		load_token(c, &token);
+		token.appraise(&token.input, result);
 	} else {
 		load_tpm(c, &tpm);
 		appraise_tpm(&tpm.input, result);

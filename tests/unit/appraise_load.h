@@ -6,8 +6,10 @@
 #define TESTS_APPRAISE_LOAD_H
 
 #include "appraise_cases.h"
+#include "rules/appraise/azure.h"
 #include "rules/appraise/snp.h"
 #include "rules/appraise/tdx.h"
+#include "rules/appraise/token.h"
 #include "rules/appraise/tpm.h"
 
 struct tdx_case {
@@ -185,6 +187,66 @@ static inline void load_tpm(struct vector_case *c, struct tpm_case *t)
 	input->anchor_count = input->root.size > 0 ? 1 : 0;
 	input->policy = &t->policy;
 	input->as_of_ms = case_as_of(c);
+}
+
+struct azure_case {
+	struct appraise_azure_input input;
+	struct appraise_policy policy;
+	struct appraise_anchor anchor;
+};
+
+static inline void load_azure(struct vector_case *c, struct azure_case *t)
+{
+	const struct json *policy = json_get(c->json, "policy");
+	struct appraise_azure_input *input = &t->input;
+	struct appraise_policy *p = &t->policy;
+	*t = (struct azure_case){};
+	input->hcl = case_file(c, json_as_string(json_get(c->json, "hcl")));
+	input->attest = case_file(c, json_as_string(json_get(c->json, "attest")));
+	input->signature = case_file(c, json_as_string(json_get(c->json, "sig")));
+	input->snp.vek = case_file(c, json_as_string(json_get(c->json, "vek")));
+	input->snp.intermediate = case_file(c, "../../snp/ca/ask_milan.der");
+	input->snp.roots[input->snp.root_count++] = case_file(c, "../../snp/ca/ark_milan.der");
+	input->td_quote = case_file(c, json_as_string(json_get(c->json, "td_quote")));
+	load_pcrs(c, APPRAISE_BANK_SHA256, input->pcrs);
+	p->is_crl_optional = policy_is(policy, "crl", "optional");
+	p->azure.is_td_quote_unchecked = policy_is(policy, "td_quote", "not_appraised");
+	p->azure.user_data = case_hex(c, json_get(policy, "user_data"));
+	p->tpm.nonce = case_hex(c, json_get(c->json, "nonce"));
+	const struct json *vmpls = json_get(policy, "vmpl");
+	for (size_t i = 0; vmpls && i < json_size(vmpls); i++)
+		p->snp.vmpls |= 1U << json_as_integer(json_at(vmpls, i));
+	p->tpm.is_nonce_size_free = true;
+	t->anchor = case_anchor(input->snp.roots[0], "amd-ark-milan");
+	input->anchors = &t->anchor;
+	input->anchor_count = 1;
+	input->policy = p;
+	input->as_of_ms = case_as_of(c);
+}
+
+struct token_case {
+	struct appraise_token_input input;
+	struct appraise_policy policy;
+	void (*appraise)(const struct appraise_token_input *, struct appraise_result *);
+};
+
+static inline void load_token(struct vector_case *c, struct token_case *t)
+{
+	const struct json *policy = json_get(c->json, "policy");
+	struct appraise_policy *p = &t->policy;
+	*t = (struct token_case){};
+	t->appraise = policy_is(c->json, "kind", "ear") ? appraise_ear : appraise_maa;
+	t->input = (struct appraise_token_input){
+		.token = case_file(c, json_as_string(json_get(c->json, "token"))),
+		.jwks = case_file(c, json_as_string(json_get(c->json, "jwks"))),
+		.anchor = "azure-maa:test",
+		.policy = p,
+		.as_of_ms = case_as_of(c),
+	};
+	p->token.issuer = json_as_view(json_get(policy, "issuer"));
+	p->token.nonce = case_hex(c, json_get(policy, "nonce"));
+	p->token.age_max_s = (uint64_t)json_as_integer(json_get(policy, "max_age_s"));
+	p->token.leeway_s = (uint64_t)json_as_integer(json_get(policy, "leeway_s"));
 }
 
 #endif

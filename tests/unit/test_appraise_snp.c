@@ -25,9 +25,9 @@ START_TEST(simulated_reports)
 }
 END_TEST
 
-static bool is_tried;
+static size_t tried;
 
-/* Flips in the first valid case that comes by. */
+/* Flips and cuts of every valid case: one bit of each byte, or (CUPEL_SLOW) each. */
 static int run_flips(struct vector_case *c)
 {
 	struct snp_case t;
@@ -35,9 +35,9 @@ static int run_flips(struct vector_case *c)
 	auto_done(appraise_memo) memo = {};
 	load_snp(c, &t);
 	appraise_snp(&t.input, &result);
-	if (!result.is_accepted || is_tried)
+	if (!result.is_accepted)
 		return 0;
-	is_tried = true;
+	tried++;
 	t.input.memo = &memo;
 	size_t size = t.input.report.size, step = getenv("CUPEL_SLOW") ? 1 : 8;
 	auto_free uint8_t *copy = mem_alloc(size, 1);
@@ -62,7 +62,66 @@ static int run_flips(struct vector_case *c)
 START_TEST(no_flipped_bit_and_no_truncation_is_accepted)
 {
 	run_suite("snp", "real.json", run_flips);
-	ck_assert(is_tried);
+	ck_assert_uint_eq(tried, 4);
+	run_suite("snp/sim", "cases.json", run_flips);
+	ck_assert_uint_eq(tried, 4 + 8);
+}
+END_TEST
+
+/* The root that comes with the evidence is a candidate; only an anchor makes it one to trust. */
+static int run_other_anchors(struct vector_case *c)
+{
+	struct snp_case t;
+	struct appraise_result result;
+	load_snp(c, &t);
+	appraise_snp(&t.input, &result);
+	if (!result.is_accepted)
+		return 0;
+	tried++;
+	const char *label = result.anchor;
+	struct appraise_anchor others[SNP_ROOTS_MAX];
+	size_t count = 0;
+	for (size_t i = 0; i < t.input.anchor_count; i++) { /* of the other product lines */
+		t.input.anchors = &t.anchors[i];
+		struct appraise_snp_input one = t.input;
+		one.anchor_count = 1;
+		appraise_snp(&one, &result);
+		if (!result.is_accepted)
+			others[count++] = t.anchors[i];
+	}
+	ck_assert_str_eq(label, "amd-ark");
+	ck_assert_uint_eq(count + 1, t.input.anchor_count);
+	t.input.anchors = others;
+	t.input.anchor_count = count;
+	appraise_snp(&t.input, &result);
+	ck_assert_str_eq(first_reason(&result), "chain.untrusted_root");
+	t.input.anchor_count = 0;
+	appraise_snp(&t.input, &result);
+	ck_assert_str_eq(first_reason(&result), "chain.untrusted_root");
+	return 0;
+}
+
+/* A made-up root of AMD's names, where only AMD's own roots are anchors. */
+static int run_forged_root(struct vector_case *c)
+{
+	struct snp_case t;
+	struct appraise_result result;
+	load_snp(c, &t);
+	t.input.anchors = appraise_known_anchors;
+	t.input.anchor_count = appraise_known_anchor_count;
+	appraise_snp(&t.input, &result);
+	ck_assert_msg(!result.is_accepted, "%s", json_as_string(json_get(c->json, "id")));
+	if (str_equal(json_as_string(json_get(c->json, "expect")), "valid"))
+		ck_assert_str_eq(first_reason(&result), "chain.untrusted_root");
+	return 0;
+}
+
+START_TEST(roots_of_the_evidence_are_not_trusted)
+{
+	run_suite("snp", "real.json", run_other_anchors);
+	run_suite("snp/sim", "cases.json", run_other_anchors);
+	ck_assert_uint_eq(tried, 4 + 8);
+	run_suite("snp/sim", "cases.json", run_forged_root);
 }
 END_TEST
 
@@ -160,5 +219,5 @@ START_TEST(known_roots_are_signed_by_themselves)
 END_TEST
 
 UNIT_MAIN("appraise_snp", real_reports, simulated_reports,
-	no_flipped_bit_and_no_truncation_is_accepted, certificate_table,
-	malformed_extension_is_not_absent, known_roots_are_signed_by_themselves)
+	no_flipped_bit_and_no_truncation_is_accepted, roots_of_the_evidence_are_not_trusted,
+	certificate_table, malformed_extension_is_not_absent, known_roots_are_signed_by_themselves)

@@ -1,7 +1,6 @@
 /* TPM, Azure and event-log appraisal against the shared vectors, then properties. */
 #include "appraise_load.h"
 #include "kit/base/mem.h"
-#include "rules/appraise/azure.h"
 #include "rules/appraise/eventlog.h"
 #include "rules/appraise/tpm_internal.h"
 
@@ -75,32 +74,10 @@ END_TEST
 
 static int run_azure(struct vector_case *c)
 {
-	const struct json *policy = json_get(c->json, "policy");
-	struct appraise_azure_input input = {};
-	struct appraise_policy p = {};
+	static struct azure_case t;
 	struct appraise_result result;
-	input.hcl = case_file(c, json_as_string(json_get(c->json, "hcl")));
-	input.attest = case_file(c, json_as_string(json_get(c->json, "attest")));
-	input.signature = case_file(c, json_as_string(json_get(c->json, "sig")));
-	input.snp.vek = case_file(c, json_as_string(json_get(c->json, "vek")));
-	input.snp.intermediate = case_file(c, "../../snp/ca/ask_milan.der");
-	input.snp.roots[input.snp.root_count++] = case_file(c, "../../snp/ca/ark_milan.der");
-	input.td_quote = case_file(c, json_as_string(json_get(c->json, "td_quote")));
-	load_pcrs(c, APPRAISE_BANK_SHA256, input.pcrs);
-	p.is_crl_optional = policy_is(policy, "crl", "optional");
-	p.azure.is_td_quote_unchecked = policy_is(policy, "td_quote", "not_appraised");
-	p.azure.user_data = case_hex(c, json_get(policy, "user_data"));
-	p.tpm.nonce = case_hex(c, json_get(c->json, "nonce"));
-	const struct json *vmpls = json_get(policy, "vmpl");
-	for (size_t i = 0; vmpls && i < json_size(vmpls); i++)
-		p.snp.vmpls |= 1U << json_as_integer(json_at(vmpls, i));
-	p.tpm.is_nonce_size_free = true;
-	struct appraise_anchor anchor = case_anchor(input.snp.roots[0], "amd-ark-milan");
-	input.anchors = &anchor;
-	input.anchor_count = 1;
-	input.policy = &p;
-	input.as_of_ms = case_as_of(c);
-	appraise_azure(&input, &result);
+	load_azure(c, &t);
+	appraise_azure(&t.input, &result);
 	return case_disagrees(c, result.is_accepted, first_reason(&result));
 }
 

@@ -112,6 +112,44 @@ START_TEST(faults_are_refused)
 }
 END_TEST
 
+/* Expected values of another size are errors of the policy, never cut or padded to fit. */
+START_TEST(expected_values_are_neither_cut_nor_padded)
+{
+	static const struct {
+		const char *section, *member;
+		size_t size;
+		bool is_list;
+	} rows[] = { { "", "report_data", 64, false }, { "tdx", "mrtd", 48, true },
+		{ "tdx", "rtmr3", 48, true }, { "tdx", "mr_config_id", 48, true },
+		{ "tdx", "platforms", 32, true }, { "snp", "measurement", 48, true },
+		{ "snp", "host_data", 32, true }, { "snp", "id_keys", 48, true },
+		{ "snp", "chips", 64, true }, { "token", "key_sets", 32, true },
+		{ "azure", "user_data", 64, false } };
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		for (size_t size = 0; size <= 2 * rows[i].size; size++) {
+			char text[512], hex[HEX_SIZE(128)];
+			uint8_t zeros[128] = {};
+			struct policy_document document;
+			struct err err;
+			bool has_section = rows[i].section[0] != 0;
+			const char *open = rows[i].is_list ? "[" : "",
+				   *close = rows[i].is_list ? "]" : "";
+			ck_assert_ok(
+				str_format(text, sizeof(text), &err,
+					BASE "%s%s%s\"%s\":%s\"%s\"%s%s}", has_section ? "\"" : "",
+					rows[i].section, has_section ? "\":{" : "", rows[i].member,
+					open, hex_encode(view_of(zeros, size), hex), close,
+					has_section ? "}" : ""),
+				err);
+			int status = read_policy(text, &document, &err);
+			ck_assert_msg((status == 0) == (size == rows[i].size), "%s: %s", text,
+				status ? err.message : "accepted");
+			if (status == 0)
+				policy_document_done(&document);
+		}
+}
+END_TEST
+
 START_TEST(bundles)
 {
 	struct bundle bundle = {}, again;
@@ -142,4 +180,4 @@ START_TEST(bundles)
 END_TEST
 
 UNIT_MAIN("policy", shipped_policies_are_good, members_arrive, hash_is_of_the_meaning,
-	faults_are_refused, bundles)
+	faults_are_refused, expected_values_are_neither_cut_nor_padded, bundles)
