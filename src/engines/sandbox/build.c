@@ -20,6 +20,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -35,7 +36,7 @@
 #include "kit/base/mem.h"
 #include "kit/base/str.h"
 
-enum { PROC_PATH_BYTES = 40, STDIO_COUNT = 3, TASK_LOOK_MS = 50 };
+enum { PROC_PATH_BYTES = 40, MAP_BYTES = 80, STDIO_COUNT = 3, TASK_LOOK_MS = 50 };
 
 static const struct slot_copy no_copy = { .from = -1, .to = -1 };
 
@@ -44,7 +45,7 @@ void build_empty(struct slot *slot, int control)
 	slot->control = control;
 	slot->files = SANDBOX_FILES_NONE;
 	slot->host_proc = slot->host_mounts = slot->memfd_sysctl = slot->sandbox_mounts = -1;
-	slot->base_mounts = slot->base_pids = -1;
+	slot->base_mounts = slot->base_pids = slot->zygote_control = -1;
 	slot->cgroup = CGROUP_NONE;
 	slot->lifeline[0] = slot->lifeline[1] = -1;
 	slot->init_pidfd = slot->userns = slot->ruleset = slot->results_fd = -1;
@@ -153,9 +154,10 @@ int build_receive(struct slot *slot, struct err *err)
 	enum wire_kind kind;
 	TRY(build_receive_plan(slot, &kind, err));
 	slot->config.tier = kind == WIRE_PREPARE ? slot->parsed.tier : SANDBOX_TIER_COLD;
-	slot->config.is_warm = slot->config.tier == SANDBOX_TIER_WARM;
+	slot->config.is_zygote = slot->config.tier == SANDBOX_TIER_ZYGOTE;
+	slot->config.is_warm = slot->config.tier == SANDBOX_TIER_WARM || slot->config.is_zygote;
 	slot->config.is_prepared = kind == WIRE_PREPARE && !slot->config.is_warm;
-	slot->config.is_parked = slot->config.tier == SANDBOX_TIER_PARKED;
+	slot->config.is_parked = slot->config.tier == SANDBOX_TIER_PARKED || slot->config.is_zygote;
 	slot->config.allow_exec_in_work = slot->parsed.plan.allow_exec_in_work;
 	return check_root(slot, err);
 }
@@ -309,9 +311,12 @@ static int write_proc(
 
 static int map_ids(struct slot *slot, struct err *err)
 {
-	char map[PROC_PATH_BYTES];
+	char map[MAP_BYTES];
 	char path[PROC_PATH_BYTES];
 	TRY(str_format(map, sizeof(map), err, "%d %u 1\n", SANDBOX_UID_INSIDE, slot->host_uid));
+	if (slot->config.is_zygote)
+		TRY(str_format(map, sizeof(map), err, "%d %u 1\n%d %u 1\n", SANDBOX_UID_INSIDE,
+			slot->host_uid, SLOT_ZYGOTE_ID, slot->host_uid + SLOT_ZYGOTE_UID));
 	TRY(write_proc(slot, slot->keeper_pid, "uid_map", map, err));
 	TRY(write_proc(slot, slot->keeper_pid, "setgroups", "deny", err));
 	TRY(write_proc(slot, slot->keeper_pid, "gid_map", map, err));
@@ -444,10 +449,10 @@ static void note_enforced(struct slot *slot)
  */
 int build_shed_rights(const struct slot *slot, struct err *err)
 {
-	/* The last two are for the next PID 1 of a warm sandbox. */
+	/* The last two are for the next PID 1 of a warm sandbox; a zygote keeps its own. */
 	static const int kept[] = { CAP_KILL, CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_SYS_CHROOT,
 		CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_SYS_NICE, CAP_SETUID, CAP_SETGID };
-	size_t count = ARRAY_SIZE(kept) - (slot->config.is_warm ? 0 : 2);
+	size_t count = ARRAY_SIZE(kept) - (slot->config.is_warm && !slot->zygote_pid ? 0 : 2);
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct now[2] = {};
 	struct __user_cap_data_struct sets[2] = {};
@@ -476,12 +481,23 @@ int build_enter(struct slot *slot, struct err *err)
 	return slot_landlock_prepare(slot, err);
 }
 
+static int make_zygote_control(struct slot *slot, struct err *err)
+{
+	int pair[2];
+	TRY(fd_socketpair(SOCK_SEQPACKET, pair, err));
+	slot->job[0] = pair[0];
+	slot->zygote_control = pair[1];
+	return 0;
+}
+
 int build_start_payload(struct slot *slot, struct err *err)
 {
 	TRY(make_stdio(slot, err));
 	if (slot->config.is_prepared)
 		slot->next_message = mem_alloc(1, WIRE_MESSAGE_MAX);
-	if (slot->config.is_prepared)
+	if (slot->config.is_zygote)
+		TRY(make_zygote_control(slot, err));
+	else if (slot->config.is_prepared)
 		TRY(make_pipe(slot->job, err));
 	if (slot->config.is_parked)
 		TRY(make_pipe(slot->note, err));
@@ -529,15 +545,15 @@ int build_check(struct slot *slot, struct err *err)
 static void end_tasks(struct slot *slot)
 {
 	fd_close(&slot->lifeline[1]);
+	fd_close(&slot->zygote_control);
 	if (slot->init_pid > 0)
 		(void)kill(slot->init_pid, SIGKILL);
 	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
 		;
 }
 
-void build_undo_run(struct slot *slot)
+void build_close_run(struct slot *slot)
 {
-	end_tasks(slot);
 	copy_close(&slot->in);
 	copy_close(&slot->out);
 	copy_close(&slot->error);
@@ -547,11 +563,17 @@ void build_undo_run(struct slot *slot)
 	}
 	fd_close(&slot->files.app_fd);
 	fd_close(&slot->files.data_fd);
-	fd_close(&slot->init_pidfd);
 	fd_close(&slot->ruleset);
 	fd_close(&slot->results_fd);
 	files_free(slot->files_used);
 	slot->files_used = NULL;
+}
+
+void build_undo_run(struct slot *slot)
+{
+	end_tasks(slot);
+	build_close_run(slot);
+	fd_close(&slot->init_pidfd);
 	slot->stack_count = 0;
 }
 

@@ -28,8 +28,9 @@ int build_shed_rights(const struct slot *slot, struct err *err) MUST_CHECK;
 int build_start_init(struct slot *slot, struct err *err) MUST_CHECK;
 int build_enter(struct slot *slot, struct err *err) MUST_CHECK; /* once PID 1 is ready */
 int build_start_payload(struct slot *slot, struct err *err) MUST_CHECK;
-/* Everything of one run: tasks, pipes, descriptors. */
+/* Everything of one run: tasks, pipes, descriptors; all but the tasks. */
 void build_undo_run(struct slot *slot);
+void build_close_run(struct slot *slot);
 
 /* All of it, up to a payload that waits for slot->payload_go. */
 int build_sandbox(struct slot *slot, struct err *err) MUST_CHECK;

@@ -225,6 +225,21 @@ static int make_slice(const struct cgroup *group, const char *path, struct err *
 	return enable_controllers(path, !group->is_rootless, err);
 }
 
+/* What does not fit into our buffer is there the next time. */
+static void kill_listed(int dir, const char *file, int spared_pid)
+{
+	char text[FILE_BYTES_MAX];
+	if (!read_text(dir, file, text, sizeof(text)))
+		return;
+	for (char *at = text, *end; *at; at = end + (*end == '\n')) {
+		long pid = strtol(at, &end, 10);
+		if (end == at || *end != '\n') /* cut: not the whole number */
+			break;
+		if (pid > 1 && pid != spared_pid)
+			(void)kill((pid_t)pid, SIGKILL);
+	}
+}
+
 /* Kill what is inside a stale group and remove it. */
 static bool remove_group(int slice, const char *name)
 {
@@ -232,18 +247,10 @@ static bool remove_group(int slice, const char *name)
 	for (int i = 0; i < REMOVE_TRIES; i++) {
 		if (unlinkat(slice, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 			return true;
-		char text[FILE_BYTES_MAX];
 		char file[PATH_BYTES];
 		struct err ignored;
-		if (str_format(file, sizeof(file), &ignored, "%s/cgroup.procs", name) == 0 &&
-			read_text(slice, file, text, sizeof(text)))
-			for (char *at = text, *end; *at; at = end + (*end == '\n')) {
-				long pid = strtol(at, &end, 10);
-				if (end == at)
-					break;
-				if (pid > 1)
-					(void)kill((pid_t)pid, SIGKILL);
-			}
+		if (str_format(file, sizeof(file), &ignored, "%s/cgroup.procs", name) == 0)
+			kill_listed(slice, file, 0);
 		(void)nanosleep(&pause, NULL);
 	}
 	return false;
@@ -385,14 +392,21 @@ void cgroup_usage(const struct cgroup *group, bool with_details, struct cgroup_u
 		read_details(group, ret_usage);
 }
 
-bool cgroup_is_empty(const struct cgroup *group)
+uint32_t cgroup_tasks(const struct cgroup *group)
 {
 	char text[NUMBER_BYTES_MAX];
 	bool is_v2 = group->backend == SANDBOX_BACKEND_CGROUP_V2;
-	return group->backend == SANDBOX_BACKEND_NONE ||
-	       (read_text(
-			group->dirs[is_v2 ? 0 : CGROUP_PIDS], "pids.current", text, sizeof(text)) &&
-		       str_equal(text, "0\n"));
+	if (group->backend == SANDBOX_BACKEND_NONE)
+		return 0;
+	if (!read_text(group->dirs[is_v2 ? 0 : CGROUP_PIDS], "pids.current", text, sizeof(text)))
+		return CGROUP_TASKS_UNKNOWN;
+	return (uint32_t)strtoul(text, NULL, 10);
+}
+
+void cgroup_kill_others(const struct cgroup *group, int spared_pid)
+{
+	bool is_v2 = group->backend == SANDBOX_BACKEND_CGROUP_V2;
+	kill_listed(group->dirs[is_v2 ? 0 : CGROUP_PIDS], "cgroup.procs", spared_pid);
 }
 
 /* v2 resets what the writing descriptor reads, from Linux 6.12. */

@@ -23,6 +23,8 @@ enum cgroup_gauge {
 
 enum { CGROUP_NAME_MAX = 24 };
 
+#define CGROUP_TASKS_UNKNOWN UINT32_MAX
+
 struct cgroup {
 	enum sandbox_backend backend;
 	bool is_rootless; /* then only a delegated part of v2 */
@@ -73,8 +75,11 @@ void cgroup_usage(const struct cgroup *group, bool with_details, struct cgroup_u
 /* Start a new run in the same groups: peak back to the current usage. False if it cannot be. */
 bool cgroup_reset_peak(const struct cgroup *group);
 
-/* Whether no task is in it, dead or alive. */
-bool cgroup_is_empty(const struct cgroup *group);
+/* How many tasks are in it, dead or alive; 0 without groups, CGROUP_TASKS_UNKNOWN if unreadable. */
+uint32_t cgroup_tasks(const struct cgroup *group);
+
+/* SIGKILL to all processes in it but one. Some may be young enough not to be seen: ask again. */
+void cgroup_kill_others(const struct cgroup *group, int spared_pid);
 
 /* Remove the (empty) groups; retries while the kernel still counts the last exit. True if gone. */
 bool cgroup_remove(struct cgroup *group);

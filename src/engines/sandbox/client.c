@@ -138,9 +138,10 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
 
 int client_check_prepare(enum sandbox_tier tier, const struct sandbox_plan *plan, struct err *err)
 {
-	if (tier != SANDBOX_TIER_HOT && tier != SANDBOX_TIER_PARKED && tier != SANDBOX_TIER_WARM)
+	if (tier == SANDBOX_TIER_COLD || tier >= SANDBOX_TIER_COUNT)
 		return err_set(err, E_INVALID, "a cold sandbox is not prepared: start it");
-	if (tier == SANDBOX_TIER_WARM && plan->trace == SANDBOX_TRACE_FILES)
+	if ((tier == SANDBOX_TIER_WARM || tier == SANDBOX_TIER_ZYGOTE) &&
+		plan->trace == SANDBOX_TRACE_FILES)
 		return err_set(err, E_INVALID, "the file set is traced in cold sandboxes only");
 	return sandbox_plan_check(plan, err);
 }

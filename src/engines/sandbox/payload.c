@@ -105,15 +105,20 @@ static long set_rlimits(const struct slot *slot, const char **ret_step)
 	return 0;
 }
 
-static long drop_capabilities(const char **ret_step)
+/* A zygote keeps, through its exec, what gives its children another id. */
+static long drop_capabilities(bool is_zygote, const char **ret_step)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = {};
+	uint64_t kept = is_zygote ? 1u << CAP_SETUID | 1u << CAP_SETGID : 0;
+	uint32_t low = (uint32_t)kept;
+	struct __user_cap_data_struct sets[2] = { { low, low, low } };
 	for (long i = 0; i <= CAPABILITIES_MAX; i++)
-		if (sys5(prctl, PR_CAPBSET_DROP, i, 0, 0, 0) < 0)
+		if (!(kept >> i & 1) && sys5(prctl, PR_CAPBSET_DROP, i, 0, 0, 0) < 0)
 			break; /* the first number this kernel does not know */
 	STEP(sys5(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "ambient set");
-	STEP(sys2(capset, &head, none), "capset");
+	STEP(sys2(capset, &head, sets), "capset");
+	for (long i = CAP_SETGID; i <= CAP_SETUID && is_zygote; i++)
+		STEP(sys5(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0), "ambient set");
 	return 0;
 }
 
@@ -125,7 +130,7 @@ static long keep_descriptors(const struct slot *slot)
 {
 	bool is_parked = slot->config.is_parked;
 	int wait_flags = is_parked ? 0 : O_CLOEXEC;
-	if (!slot->config.is_prepared)
+	if (!slot->config.is_prepared && !is_parked)
 		return sys3(close_range, 3, ~0u, CLOSE_RANGE_UNSHARE);
 	/* Unshared first: these numbers must hide nothing of the supervisor's. */
 	long status = sys1(unshare, CLONE_FILES);
@@ -158,28 +163,31 @@ static long choose_profile(const struct slot *slot)
 static long shed(struct slot *slot, const char **ret_step)
 {
 	const uint64_t no_signals = 0;
+	bool is_zygote = slot->config.is_zygote;
+	long id = is_zygote ? SLOT_ZYGOTE_ID : SANDBOX_UID_INSIDE;
 	long status = join_cgroups(slot, ret_step);
 	if (status < 0)
 		return status;
 	STEP(choose_profile(slot), "AppArmor profile " APPARMOR_PROFILE);
 	STEP(sys2(setns, slot->userns, CLONE_NEWUSER), "entering the user namespace");
-	STEP(sys3(setresgid, SANDBOX_UID_INSIDE, SANDBOX_UID_INSIDE, SANDBOX_UID_INSIDE), "gid");
-	STEP(sys3(setresuid, SANDBOX_UID_INSIDE, SANDBOX_UID_INSIDE, SANDBOX_UID_INSIDE), "uid");
+	STEP(sys3(setresgid, id, id, id), "gid");
+	STEP(sys3(setresuid, id, id, id), "uid");
 	status = set_rlimits(slot, ret_step);
 	if (status < 0)
 		return status;
 	STEP(sys0(setsid), "setsid");
 	STEP(sys1(umask, S_IWGRP | S_IWOTH) < 0 ? -1L : 0L, "umask");
-	status = drop_capabilities(ret_step);
+	status = drop_capabilities(is_zygote, ret_step);
 	if (status < 0)
 		return status;
 	STEP(sys5(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
-	if (slot->ruleset >= 0)
+	if (slot->ruleset >= 0 && !is_zygote) /* its children get their own, and the lock */
 		STEP(sys2(landlock_restrict_self, slot->ruleset, 0), "landlock_restrict_self");
 	STEP(keep_descriptors(slot), "own descriptor table");
 	STEP(sys4(rt_sigprocmask, SIG_SETMASK, &no_signals, 0, sizeof(no_signals)), "signal mask");
-	STEP(sys3(seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter_programs[FILTER_LOCK]),
-		"system call filter");
+	if (!is_zygote)
+		STEP(sys3(seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter_programs[FILTER_LOCK]),
+			"system call filter");
 	return 0;
 }
 

@@ -44,6 +44,7 @@ static const char *const tier_names[SANDBOX_TIER_COUNT] = {
 	[SANDBOX_TIER_WARM] = "warm",
 	[SANDBOX_TIER_HOT] = "hot",
 	[SANDBOX_TIER_PARKED] = "parked",
+	[SANDBOX_TIER_ZYGOTE] = "zygote",
 };
 
 static const char *const backend_names[SANDBOX_BACKEND_COUNT] = {

@@ -105,6 +105,7 @@ enum sandbox_tier {
 	SANDBOX_TIER_WARM,   /* outer namespaces and cgroups reused, inside fresh; same tenant */
 	SANDBOX_TIER_HOT,    /* complete, built ahead, used once */
 	SANDBOX_TIER_PARKED, /* hot, with a warmed interpreter waiting */
+	SANDBOX_TIER_ZYGOTE, /* warm, each run a fork of one warmed interpreter; same tenant */
 	SANDBOX_TIER_COUNT,
 };
 

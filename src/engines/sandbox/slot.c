@@ -35,6 +35,7 @@
 #include "engines/sandbox/sys.h"
 #include "engines/sandbox/tracer.h"
 #include "engines/sandbox/warm.h"
+#include "engines/sandbox/zygote.h"
 #include "kit/base/fd.h"
 #include "kit/base/mem.h"
 #include "kit/base/prompt.h"
@@ -44,6 +45,8 @@
 enum {
 	DELIVER_WAIT_MS = 10000, /* a receiver that takes no output that long loses the rest */
 	PARK_WAIT_MS = 10000,
+	SETTLE_LOOK_MS = 20,
+	SETTLE_LOOKS = 500,
 	PARK_WORDS_MAX = 200,
 	CPU_CHECK_MIN_USEC = 2000,
 	REAP_MAX = 64,
@@ -62,9 +65,12 @@ struct loop {
 	struct rusage usage; /* of the first process */
 };
 
-static void kill_all(struct slot *slot)
+/* All of the run; a zygote, as long as it lives, is not of it. */
+static void kill_run(struct slot *slot)
 {
-	if (slot->init_pidfd >= 0)
+	if (slot->zygote_pid)
+		cgroup_kill_others(&slot->cgroup, slot->zygote_pid);
+	else if (slot->init_pidfd >= 0)
 		(void)syscall(SYS_pidfd_send_signal, slot->init_pidfd, SIGKILL, NULL, 0);
 }
 
@@ -140,7 +146,7 @@ static void payload_ended(struct loop *loop, int status)
 	struct slot *slot = loop->slot;
 	cause_memory(slot);
 	if (loop->tracer.count > 1)
-		kill_all(slot); /* or the others keep writing */
+		kill_run(slot); /* or the others keep writing */
 	if (slot->started_usec) {
 		drain(slot, &slot->out, "stdout");
 		drain(slot, &slot->error, "stderr");
@@ -150,20 +156,22 @@ static void payload_ended(struct loop *loop, int status)
 
 /*
  * Take every status there is, but of a run only so many before the clock is looked at: a program
- * can make them faster than we take them. Blocking until PID 1 is gone when is_last.
+ * can make them faster than we take them. When is_last, all is being killed: blocking until PID 1
+ * is gone, unless there is a zygote, which stays.
  */
 static void reap(struct loop *loop, bool is_last)
 {
 	struct slot *slot = loop->slot;
 	struct rusage usage;
 	int status;
+	bool is_waiting = is_last && !slot->zygote_pid;
 	loop->is_behind = false;
 	for (int taken = 0;; taken++) {
 		if (!is_last && (slot->has_cause || (slot->started_usec && taken == REAP_MAX))) {
 			loop->is_behind = true;
 			return;
 		}
-		pid_t pid = wait4(-1, &status, __WALL | (is_last ? 0 : WNOHANG), &usage);
+		pid_t pid = wait4(-1, &status, __WALL | (is_waiting ? 0 : WNOHANG), &usage);
 		if (pid < 0 && errno == EINTR)
 			continue;
 		if (pid <= 0)
@@ -171,6 +179,14 @@ static void reap(struct loop *loop, bool is_last)
 		if (pid == slot->init_pid) {
 			slot->init_pid = 0;
 			slot_end(slot, SANDBOX_CAUSE_INTERNAL, "PID 1 of the sandbox died");
+			continue;
+		}
+		if (pid == slot->zygote_pid) {
+			zygote_handle(slot, status);
+			continue;
+		}
+		if (is_last && WIFSTOPPED(status)) {
+			(void)kill(pid, SIGKILL); /* it may have been born since */
 			continue;
 		}
 		if (pid == slot->payload_pid && !WIFSTOPPED(status)) {
@@ -350,6 +366,29 @@ static void report_done(struct loop *loop)
 }
 
 /*
+ * Everything of the run dead, by the kernel's count. What a zygote's run leaves alive (it should
+ * not be possible for long) ends the zygote too, with PID 1.
+ */
+static void end_all(struct loop *loop)
+{
+	struct slot *slot = loop->slot;
+	struct signalfd_siginfo info;
+	for (int i = 0; slot->zygote_pid; i++) {
+		struct pollfd woken = { .fd = loop->signals, .events = POLLIN };
+		kill_run(slot);
+		reap(loop, true);
+		if (cgroup_tasks(&slot->cgroup) == 1)
+			return;
+		if (poll(&woken, 1, SETTLE_LOOK_MS) > 0)
+			(void)!read(loop->signals, &info, sizeof(info));
+		if (i == SETTLE_LOOKS)
+			slot->zygote_pid = 0;
+	}
+	kill_run(slot);
+	reap(loop, true);
+}
+
+/*
  * Everything dead first, unless nothing but PID 1 is left, or a parked program that has told its
  * exit code and has no company: then the result need not wait for the dying. Results are opened
  * when nobody is left who could change them.
@@ -365,8 +404,7 @@ static void finish(struct loop *loop)
 			!slot->files_used;
 	if (is_early)
 		report_done(loop);
-	kill_all(slot);
-	reap(loop, true);
+	end_all(loop);
 	if (!is_early)
 		report_done(loop);
 	tracer_done(&loop->tracer);
@@ -543,7 +581,7 @@ static bool run_warm_once(struct slot *slot, int signals)
 {
 	struct loop loop = { .slot = slot, .signals = signals };
 	struct err err;
-	if (warm_begin(slot, &err) < 0) {
+	if (warm_begin(slot, signals, &err) < 0) {
 		report_failure(slot, &err);
 		return false;
 	}
@@ -555,11 +593,29 @@ static bool run_warm_once(struct slot *slot, int signals)
 	return warm_end(slot);
 }
 
+/* The program of a zygote runs ahead of all runs, as a parked one does ahead of its own. */
+static int start_zygote(struct slot *slot, int signals, struct err *err)
+{
+	struct loop loop = { .slot = slot, .signals = signals };
+	TRY(zygote_build(slot, err));
+	int status = tracer_start(&loop.tracer, slot, err);
+	if (status == 0)
+		status = build_check(slot, err);
+	if (status == 0)
+		status = park(&loop, err);
+	tracer_done(&loop.tracer);
+	if (status == 0)
+		status = zygote_ready(slot, err);
+	warm_reset(slot);
+	return status;
+}
+
 static void run_warm(struct slot *slot, int signals)
 {
 	struct sandbox_event ready = { .kind = SANDBOX_EVENT_READY };
 	struct err err;
-	bool is_ready = warm_build(slot, &err) == 0;
+	bool is_ready = warm_build(slot, &err) == 0 &&
+			(!slot->config.is_zygote || start_zygote(slot, signals, &err) == 0);
 	if (!is_ready)
 		report_failure(slot, &err);
 	while (is_ready) {

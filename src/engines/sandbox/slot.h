@@ -30,6 +30,8 @@ enum {
 	SLOT_DEVICES = 5,
 	SLOT_JOB_FD = 64, /* in a parked program: its job; its notes */
 	SLOT_NOTE_FD = 65,
+	SLOT_ZYGOTE_ID = 65534,    /* of a zygote inside; its runs have SANDBOX_UID_INSIDE */
+	SLOT_ZYGOTE_UID = 1 << 22, /* and outside: this above its runs', more than there are pids */
 };
 
 /* How far a shared-memory task came; set through sys_word_set. */
@@ -59,7 +61,8 @@ struct slot_config {
 	bool allow_exec_in_work;
 	bool is_prepared; /* built before its plan is known, for one run */
 	bool is_warm;     /* one run after the other: see warm.c */
-	bool is_parked;   /* prepared, and its program runs already, waiting for a job */
+	bool is_parked;   /* its program runs already, waiting for a job */
+	bool is_zygote;   /* warm and parked: the program forks for each run, see zygote.c */
 };
 
 struct slot {
@@ -93,6 +96,9 @@ struct slot {
 	int base_pids;
 	struct sandbox_plan template;
 	uint8_t *plan_room; /* of every run's plan */
+
+	pid_t zygote_pid; /* 0 until it is ready, and when it is dead */
+	int zygote_control;
 
 	pid_t keeper_pid;
 	uint32_t keeper_done;
@@ -170,5 +176,11 @@ int slot_run_local(const struct sandbox_plan *plan, const struct sandbox_files *
 void slot_send(struct slot *slot, struct sandbox_event *event);
 void slot_end(struct slot *slot, enum sandbox_cause cause, const char *text);
 uint64_t slot_usec(const struct slot *slot);
+
+/* A zygote is a task more than its run may have. */
+static inline uint64_t slot_tasks_max(const struct slot *slot)
+{
+	return (uint64_t)slot->parsed.plan.limits.tasks + slot->config.is_zygote;
+}
 
 #endif

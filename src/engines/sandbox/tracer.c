@@ -219,8 +219,7 @@ static void refuse_birth(struct tracer *tracer, pid_t parent, struct traced *chi
 	if (refused > FORKS_REFUSED_MAX)
 		slot_end(slot, SANDBOX_CAUSE_PROCESSES, "kept forking beyond its process limit");
 	else
-		(void)cgroup_set_tasks(
-			&slot->cgroup, (uint64_t)slot->parsed.plan.limits.tasks + refused);
+		(void)cgroup_set_tasks(&slot->cgroup, slot_tasks_max(slot) + refused);
 }
 
 /* Its death was taken already, without a look: nobody knew it. */
@@ -382,11 +381,15 @@ int tracer_start(struct tracer *tracer, struct slot *slot, struct err *err)
 	bool is_kernel_sure = slot->enforced & SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC);
 	if (is_traced_run(tracer) || !is_kernel_sure)
 		options |= PTRACE_O_TRACEEXEC;
-	if (ptrace(PTRACE_SEIZE, slot->payload_pid, 0, (void *)(uintptr_t)options) < 0)
+	/* The child of a zygote is a tracee by birth, with the options of its parent. */
+	if (!slot->zygote_pid &&
+		ptrace(PTRACE_SEIZE, slot->payload_pid, 0, (void *)(uintptr_t)options) < 0)
 		return err_sys(err, E_UNAVAILABLE, "tracing the payload");
 	struct traced *task = add(tracer, slot->payload_pid);
 	task->is_expected = true;
 	begin_process(tracer, task, 0);
+	if (slot->zygote_pid)
+		resume(slot->payload_pid, 0);
 	slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_PROCESS_LIMIT);
 	return 0;
 }

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "engines/sandbox/build.h"
+#include "engines/sandbox/zygote.h"
 #include "kit/base/fd.h"
 #include "kit/base/mem.h"
 
@@ -61,7 +62,7 @@ int warm_build(struct slot *slot, struct err *err)
 	return build_shed_rights(slot, err);
 }
 
-int warm_begin(struct slot *slot, struct err *err)
+int warm_begin(struct slot *slot, int signals, struct err *err)
 {
 	enum wire_kind kind;
 	slot->next_message = slot->plan_room;
@@ -71,6 +72,8 @@ int warm_begin(struct slot *slot, struct err *err)
 	if (kind != WIRE_PLAN || difference)
 		return err_set(err, E_CONFLICT, "this sandbox was prepared for another %s",
 			difference ? difference : "message");
+	if (slot->config.is_zygote)
+		return zygote_begin(slot, signals, err);
 	TRY(build_start_init(slot, err));
 	TRY(build_enter(slot, err));
 	return build_start_payload(slot, err);
@@ -87,21 +90,36 @@ static bool is_as_before(const struct slot *slot)
 	return result->cause == SANDBOX_CAUSE_EXITED && !result->limits_hit &&
 	       !result->statistics.oom_kills && !slot->exec_error &&
 	       !slot->parsed.plan.wants_results && !cgroup_task_refusals(&slot->cgroup) &&
-	       cgroup_is_empty(&slot->cgroup) && cgroup_reset_peak(&slot->cgroup);
+	       cgroup_tasks(&slot->cgroup) == slot->config.is_zygote &&
+	       cgroup_reset_peak(&slot->cgroup);
+}
+
+static bool end_run(struct slot *slot)
+{
+	if (slot->config.is_zygote)
+		return zygote_end(slot);
+	build_undo_run(slot);
+	slot->init_stage = slot->payload_stage = (struct slot_stage){};
+	slot->init_pid = 0;
+	slot->payload_go = 0;
+	return setns(slot->base_mounts, CLONE_NEWNS) == 0 &&
+	       setns(slot->base_pids, CLONE_NEWPID) == 0;
 }
 
 bool warm_end(struct slot *slot)
 {
-	build_undo_run(slot);
-	if (setns(slot->base_mounts, CLONE_NEWNS) < 0 || setns(slot->base_pids, CLONE_NEWPID) < 0 ||
-		!is_as_before(slot))
+	if (!end_run(slot) || !is_as_before(slot))
 		return false;
+	warm_reset(slot);
+	return true;
+}
+
+void warm_reset(struct slot *slot)
+{
 	slot->result = (struct sandbox_result){ .exit_code = -1 };
-	slot->init_stage = slot->payload_stage = (struct slot_stage){};
-	slot->init_pid = slot->payload_pid = 0;
-	slot->payload_go = 0;
+	slot->payload_pid = 0;
 	slot->trace_seen = 0;
 	slot->started_usec = 0;
 	slot->has_cause = slot->payload_reaped = false;
-	return true;
+	slot->has_note = slot->has_told_exit = false;
 }

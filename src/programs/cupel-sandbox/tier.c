@@ -22,18 +22,24 @@ int tier_parse(const char *name, enum sandbox_tier *ret_tier, struct err *err)
 		*ret_tier = (enum sandbox_tier)i;
 		return 0;
 	}
-	return err_set(err, E_INVALID, "tier: expected cold, warm, hot or parked, got %s", name);
+	return err_set(
+		err, E_INVALID, "tier: expected cold, warm, hot, parked or zygote, got %s", name);
 }
 
 /* What waits in a parked sandbox for this program. */
-static int park(const char *program, const char *ret_argv[static TIER_PARKED_ARGV], struct err *err)
+static int park(enum sandbox_tier tier, const char *program,
+	const char *ret_argv[static TIER_PARKED_ARGV], struct err *err)
 {
 	const char *slash = strrchr(program, '/');
 	const char *name = slash ? slash + 1 : program;
 	bool is_node = str_equal(name, "node");
+	if (is_node && tier == SANDBOX_TIER_ZYGOTE)
+		return err_set(err, E_INVALID,
+			"zygote: expected python3 as the program, got %s; use parked", program);
 	if (!is_node && !str_equal(name, "python3"))
 		return err_set(err, E_INVALID,
-			"parked: expected python3 or node as the program, got %s; use hot",
+			"%s: expected python3%s as the program, got %s; use hot",
+			sandbox_tier_name(tier), tier == SANDBOX_TIER_PARKED ? " or node" : "",
 			program);
 	ret_argv[0] = program;
 	ret_argv[1] = is_node ? "-e" : "-c";
@@ -48,9 +54,9 @@ int tier_plan_ahead(enum sandbox_tier tier, const struct sandbox_plan *plan,
 {
 	*ret_ahead = *plan;
 	ret_ahead->env = NULL;
-	if (tier != SANDBOX_TIER_PARKED)
+	if (tier != SANDBOX_TIER_PARKED && tier != SANDBOX_TIER_ZYGOTE)
 		return 0;
-	TRY(park(plan->argv[0], ret_parked, err));
+	TRY(park(tier, plan->argv[0], ret_parked, err));
 	ret_ahead->argv = ret_parked;
 	return 0;
 }

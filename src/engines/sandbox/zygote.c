@@ -1,0 +1,223 @@
+/*
+ * The zygote tier: one warmed interpreter that never sees a job; each run is a fork of it.
+ *
+ * Theory. The zygote is the program of a warm sandbox. It has run nothing but its bootstrap, and
+ * all it ever reads are descriptors: it forks and closes them. Nothing of a run can reach it,
+ * because nothing of a run has its user id: the child becomes SANDBOX_UID_INSIDE, so signals,
+ * priorities and /proc are refused by the kernel, and memory is the child's own copy. The child
+ * does not do this itself: born stopped, as a tracee of the supervisor, it is *made* to (remote.c)
+ * before its first instruction: ids, capabilities, Landlock, system call filter.
+ *
+ * Who lives with the zygote lives in its mount and pid namespace. The payload cannot change a
+ * mount; we can: a run finds a tmpfs, inputs and Landlock rules of its own under the same names,
+ * and is followed by its death to the last task (all are tracees, all are in the groups), counted
+ * by the kernel, before they are taken away.
+ */
+#include "engines/sandbox/zygote.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engines/sandbox/build.h"
+#include "engines/sandbox/filter.h"
+#include "engines/sandbox/remote.h"
+#include "kit/base/fd.h"
+
+enum {
+	FORK_WAIT_MS = 10000,
+	/* The zygote has 0, 1, 2 and its socket: what comes gets these numbers, in this order. */
+	RUN_FILES = 6,
+	RULESET_FD = 3 + RUN_FILES - 1,
+};
+
+int zygote_build(struct slot *slot, struct err *err)
+{
+	if (slot->cgroup.backend == SANDBOX_BACKEND_NONE)
+		return err_set(err, E_UNSUPPORTED,
+			"the zygote tier needs control groups; use the warm one");
+	if (!cgroup_set_tasks(&slot->cgroup, slot_tasks_max(slot)))
+		return err_sys(err, E_UNAVAILABLE, "task limit");
+	TRY(build_start_init(slot, err));
+	TRY(build_enter(slot, err));
+	return build_start_payload(slot, err);
+}
+
+/* What the last run had. The payload cannot mount: there is one mount more on /work at most. */
+static bool unmount_run(void)
+{
+	static const char *const targets[] = { "/app", "/data", "/tmp", "/dev/shm", "/home", "/run",
+		"/work", "/work" };
+	for (size_t i = 0; i < ARRAY_SIZE(targets); i++)
+		if (umount2(targets[i], MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL)
+			return false;
+	return true;
+}
+
+/* A disk for the next run, and rules for its paths. */
+static int renew(struct slot *slot, struct err *err)
+{
+	const char *step = "";
+	if (!unmount_run())
+		return err_sys(err, E_UNAVAILABLE, "unmounting the last run");
+	long status = slot_mount_writable(slot, &step);
+	if (status < 0) {
+		errno = (int)-status;
+		return err_sys(err, E_UNAVAILABLE, "%s", step);
+	}
+	return slot_landlock_prepare(slot, err);
+}
+
+int zygote_ready(struct slot *slot, struct err *err)
+{
+	slot->zygote_pid = slot->payload_pid;
+	build_close_run(slot);
+	TRY(build_shed_rights(slot, err)); /* there will be no other PID 1 */
+	return renew(slot, err);
+}
+
+void zygote_handle(struct slot *slot, int status)
+{
+	if (!WIFSTOPPED(status))
+		slot->zygote_pid = 0;
+	else /* nobody inside can signal it */
+		(void)ptrace(PTRACE_CONT, slot->zygote_pid, 0, status >> 16 ? 0 : WSTOPSIG(status));
+}
+
+/* Wait for a stop of pid that is this event. */
+static int await_stop(int signals, pid_t pid, int event, struct err *err)
+{
+	struct signalfd_siginfo info;
+	struct pollfd fds[] = { { .fd = signals, .events = POLLIN } };
+	for (;;) {
+		int status;
+		pid_t got = waitpid(pid, &status, __WALL | WNOHANG);
+		if (got == pid && WIFSTOPPED(status) && status >> 16 == event)
+			return 0;
+		if (got == pid)
+			return err_set(err, E_UNAVAILABLE, "the zygote did not fork: status %#x",
+				(unsigned)status);
+		if (poll(fds, ARRAY_SIZE(fds), FORK_WAIT_MS) == 0)
+			return err_set(err, E_UNAVAILABLE, "the zygote did not fork within %d ms",
+				FORK_WAIT_MS);
+		(void)!read(signals, &info, sizeof(info));
+	}
+}
+
+/* Everything a payload sheds that its zygote still had; compare shed() in payload.c. */
+static int shed(const struct slot *slot, struct err *err)
+{
+	enum { ID = SANDBOX_UID_INSIDE };
+	const struct sock_fprog *lock = &filter_programs[FILTER_LOCK];
+	struct {
+		struct __user_cap_header_struct head;
+		struct __user_cap_data_struct none[2];
+		struct sock_fprog program;
+		struct sock_filter insns[FILTER_INSNS_MAX];
+	} data = { .head = { .version = _LINUX_CAPABILITY_VERSION_3 } };
+	size_t size = offsetof(typeof(data), insns) + lock->len * sizeof(*lock->filter);
+	struct remote remote;
+	TRY(remote_open(slot->payload_pid, size, &remote, err));
+	data.program = (struct sock_fprog){ .len = lock->len,
+		.filter = (void *)(uintptr_t)(remote.room + offsetof(typeof(data), insns)) };
+	memcpy(data.insns, lock->filter, lock->len * sizeof(*lock->filter));
+	const struct remote_call calls[] = {
+		{ "Landlock", SYS_landlock_restrict_self, { RULESET_FD } },
+		{ "session", SYS_setsid, {} },
+		{ "gid", SYS_setresgid, { ID, ID, ID } },
+		{ "uid", SYS_setresuid, { ID, ID, ID } },
+		{ "capabilities", SYS_capset,
+			{ remote.room, remote.room + offsetof(typeof(data), none) } },
+		/* Another id made it undumpable, and its own files in /proc root's. */
+		{ "dumpable", SYS_prctl, { PR_SET_DUMPABLE, 1 } },
+		{ "system call filter", SYS_seccomp,
+			{ SECCOMP_SET_MODE_FILTER, 0,
+				remote.room + offsetof(typeof(data), program) } },
+	};
+	size_t skipped = slot->ruleset < 0; /* a kernel without Landlock */
+	return remote_make(slot, &remote, view_of(&data, size), calls + skipped,
+		ARRAY_SIZE(calls) - skipped, err);
+}
+
+static int limit_files(const struct slot *slot, struct err *err)
+{
+	uint64_t bytes = slot->parsed.plan.limits.file_bytes;
+	struct rlimit limit = { bytes, bytes };
+	if (slot->template.limits.file_bytes < bytes)
+		return err_set(err, E_CONFLICT, "this sandbox was prepared for smaller files");
+	if (prlimit(slot->payload_pid, RLIMIT_FSIZE, &limit, NULL) < 0)
+		return err_sys(err, E_UNAVAILABLE, "setting the file size limit");
+	return 0;
+}
+
+/* Pipes; our ends into the slot, the others to the zygote, together with the rules. */
+static int send_files(struct slot *slot, struct err *err)
+{
+	int *const ours[] = { &slot->in.to, &slot->out.from, &slot->error.from, &slot->job[1],
+		&slot->note[0] };
+	static const bool is_read_by_us[] = { false, true, true, false, true };
+	int theirs[RUN_FILES];
+	size_t count = 0;
+	int status = 0;
+	for (; status == 0 && count < ARRAY_SIZE(ours); count += status == 0) {
+		int ends[2];
+		bool is_ours_first = is_read_by_us[count];
+		if (pipe2(ends, O_CLOEXEC) < 0) {
+			status = err_sys(err, E_UNAVAILABLE, "pipe");
+			continue;
+		}
+		*ours[count] = ends[!is_ours_first];
+		theirs[count] = ends[is_ours_first];
+	}
+	for (size_t i = 0; status == 0 && i < 3; i++)
+		if (fcntl(*ours[i], F_SETFL, O_NONBLOCK) < 0)
+			status = err_sys(err, E_UNAVAILABLE, "fcntl");
+	size_t pipes = count;
+	if (slot->ruleset >= 0)
+		theirs[count++] = slot->ruleset;
+	if (status == 0)
+		status = fd_send(slot->zygote_control, view_of("F", 1), theirs, count, err);
+	for (size_t i = 0; i < pipes; i++)
+		fd_close(&theirs[i]);
+	return status;
+}
+
+int zygote_begin(struct slot *slot, int signals, struct err *err)
+{
+	const char *step = "";
+	unsigned long child = 0;
+	long status = slot_mount_inputs(slot, &step);
+	if (status < 0) {
+		errno = (int)-status;
+		return err_sys(err, E_UNAVAILABLE, "mounting %s", step);
+	}
+	TRY(send_files(slot, err));
+	TRY(await_stop(signals, slot->zygote_pid, PTRACE_EVENT_FORK, err));
+	if (ptrace(PTRACE_GETEVENTMSG, slot->zygote_pid, 0, &child) < 0 ||
+		ptrace(PTRACE_CONT, slot->zygote_pid, 0, 0) < 0)
+		return err_sys(err, E_UNAVAILABLE, "the zygote died");
+	slot->payload_pid = (pid_t)child;
+	TRY(await_stop(signals, slot->payload_pid, PTRACE_EVENT_STOP, err));
+	TRY(limit_files(slot, err));
+	return shed(slot, err);
+}
+
+bool zygote_end(struct slot *slot)
+{
+	struct err ignored;
+	build_close_run(slot);
+	return slot->zygote_pid > 0 && renew(slot, &ignored) == 0;
+}
