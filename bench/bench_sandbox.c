@@ -7,8 +7,8 @@
  *	bench_sandbox hold COUNT 0 < contender
  *
  * A contender is a line: name, kind, root directory, program, arguments; separated by tabs.
- * Kinds: bare (posix_spawn and wait; root unused), cold, warm, hot, parked-python, parked-node
- * (our tiers).
+ * Kinds: bare (posix_spawn and wait; root unused), cold, warm, hot, zygote (python), parked-python,
+ * parked-node (our tiers).
  * Latency prints "name what p50 p99 min" in microseconds; what is "done" (result known) or "gone"
  * (nothing left). Throughput prints "name runs-per-second".
  */
@@ -100,15 +100,16 @@ static int prepare(const struct contender *c, const struct sandbox_config *confi
 	bool is_node = strcmp(c->kind, "parked-node") == 0;
 	const char *park[] = { is_node ? "node" : "python3", is_node ? "-e" : "-c",
 		is_node ? sandbox_park_node() : sandbox_park_python(), NULL };
-	enum sandbox_tier tier = strcmp(c->kind, "hot") == 0    ? SANDBOX_TIER_HOT
-				 : strcmp(c->kind, "warm") == 0 ? SANDBOX_TIER_WARM
-								: SANDBOX_TIER_PARKED;
+	enum sandbox_tier tier = strcmp(c->kind, "hot") == 0      ? SANDBOX_TIER_HOT
+				 : strcmp(c->kind, "warm") == 0   ? SANDBOX_TIER_WARM
+				 : strcmp(c->kind, "zygote") == 0 ? SANDBOX_TIER_ZYGOTE
+								  : SANDBOX_TIER_PARKED;
 	struct sandbox_files image = SANDBOX_FILES_NONE;
 	struct sandbox_plan plan = plan_of(c);
 	struct err err;
 	int control;
 	image.root_fd = c->root;
-	if (tier == SANDBOX_TIER_PARKED)
+	if (tier == SANDBOX_TIER_PARKED || tier == SANDBOX_TIER_ZYGOTE)
 		plan.argv = park;
 	if (sandbox_open(config, &control, &err) < 0 ||
 		sandbox_prepare(control, tier, &plan, &image, &err) < 0)
@@ -167,7 +168,7 @@ static void run_once(struct contender *c, const struct sandbox_config *config, i
 {
 	if (strcmp(c->kind, "bare") == 0)
 		run_bare(c, ret_done, ret_gone);
-	else if (strcmp(c->kind, "warm") == 0)
+	else if (strcmp(c->kind, "warm") == 0 || strcmp(c->kind, "zygote") == 0)
 		run_warm(c, config, ret_done, ret_gone);
 	else
 		run_ours(c, config, gap_ms, ret_done, ret_gone);

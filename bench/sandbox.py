@@ -274,7 +274,8 @@ def main():
             snakes = [line("bare", "bare", "-", ["/usr/sbin/chroot", str(python_root), *argv]),
                       line("cupel cold", "cold", python_root, argv),
                       line("cupel hot", "hot", python_root, argv),
-                      line("cupel parked", "parked-python", python_root, argv)]
+                      line("cupel parked", "parked-python", python_root, argv),
+                      line("cupel zygote", "zygote", python_root, argv)]
             out += latency_table("python3 -c 'print(1)', tight loop, real-time class",
                                  drive("latency", rounds // 5, 0, snakes, realtime=True))
             out += latency_table("python3 -c 'print(1)', 100 ms gaps, real-time class",
@@ -294,6 +295,13 @@ def main():
                    for workers in (1, 2, 8)]
         out += [f"| {name} | {' | '.join(column[name] for column in columns)} |"
                 for name in columns[0]] + [""]
+        if python_root:
+            out += ["### Throughput, python3 -c 'print(1)', runs per second", "",
+                    "| contender | 1 worker | 2 | 8 |", "|---|---|---|---|"]
+            columns = [dict(drive("throughput", seconds, workers, [snakes[0], snakes[-1]]))
+                       for workers in (1, 2, 8)]
+            out += [f"| {name} | {' | '.join(column[name] for column in columns)} |"
+                    for name in columns[0]] + [""]
         out += compile_table(base, 3 if QUICK else 9)
         out += exposure_table(base, image)
         cost, rss, pss = memory_of_hot_slot(image)

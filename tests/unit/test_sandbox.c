@@ -571,6 +571,8 @@ START_TEST(tiers_of_the_command)
 		{ "--tier hot /bin/nothing", 125, "denied" },
 		{ "--tier hot --limit memory_bytes=1 /bin/hostile", 2, "memory" },
 		{ "--tier parked /bin/hostile", 2, "expected python3 or node" },
+		{ "--tier zygote node", 2, "expected python3 as the program" },
+		{ "--tier zygote python3 -c 1", 125, "zygote sandbox: parking" }, /* none there */
 		{ "--tier parked python3 -c 1", 125, "parked sandbox: parking" }, /* none there */
 		{ "--tier tepid /bin/hostile", 2, "expected cold" },
 		{ "--tier", 2, "expected a value" },
@@ -592,6 +594,9 @@ START_TEST(tiers_of_the_command)
 					 &text),
 			5);
 		ck_assert_str_eq(buf_string(&text), "{'A': 'b'}\n");
+		ck_assert_int_eq(
+			command("/", "--tier zygote --json python3 -c 'exit(6)'", &text), 6);
+		ck_assert_ptr_nonnull(strstr(buf_string(&text), "\"tier\":\"zygote\""));
 	}
 }
 END_TEST

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "engines/sandbox/pool.h"
 #include "sandbox_run.h"
 
 static int open_zygote(struct run *r)
@@ -322,6 +323,9 @@ START_TEST(results_and_other_plans_end_it)
 	r.plan.trace = SANDBOX_TRACE_FILES;
 	ck_assert_fails(
 		sandbox_prepare(-1, SANDBOX_TIER_ZYGOTE, &r.plan, &r.files, &err), E_INVALID, err);
+	r.plan.trace = SANDBOX_TRACE_EXEC;
+	ck_assert_fails(sandbox_pool_keep(-1, "x", SANDBOX_TIER_ZYGOTE, 1, &r.plan, &r.files, &err),
+		E_INVALID, err);
 }
 END_TEST
 

@@ -28,7 +28,8 @@ int sandbox_pool_open(
 /*
  * Keep count sandboxes ready under this name (0: none any more). A name that is known gets the new
  * template; ready ones of the old are destroyed. plan, files and tier as for sandbox_prepare; the
- * pool keeps copies of the descriptors. E_INVALID for a bad name or plan; E_LIMIT for too many.
+ * pool keeps copies of the descriptors. E_INVALID for a bad name or plan, or a tier of one tenant;
+ * E_LIMIT for too many.
  */
 int sandbox_pool_keep(int pool, const char *name, enum sandbox_tier tier, uint32_t count,
 	const struct sandbox_plan *plan, const struct sandbox_files *files,

@@ -57,6 +57,10 @@ int sandbox_pool_keep(int pool, const char *name, enum sandbox_tier tier, uint32
 		return err_set(
 			err, E_LIMIT, "at most %d ready sandboxes, got %u", POOL_SIZE_MAX, count);
 	TRY(make_request(POOL_KEEP, name, count, &request, err));
+	if (tier == SANDBOX_TIER_WARM || tier == SANDBOX_TIER_ZYGOTE)
+		return err_set(err, E_INVALID,
+			"a pool serves anybody: expected hot or parked, got %s",
+			sandbox_tier_name(tier));
 	TRY(client_check_prepare(tier, plan, err));
 	client_collect_files(files, fds, &fd_count, &mask);
 	TRY(buf_append(&message, view_of(&request, sizeof(request)), err));

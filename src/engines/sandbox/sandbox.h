@@ -320,13 +320,20 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
  *         results, or the caller closed; also when the kernel cannot reset the memory peak of the
  *         groups (v2 before Linux 6.12). No SANDBOX_TRACE_FILES.
  *
+ *         SANDBOX_TIER_ZYGOTE: as warm, with the bootstrap of a parked program, which here finds a
+ *         SOCK_SEQPACKET socket at descriptor 64. When ready, with nothing open but that and 0, 1
+ *         and 2, it receives a message for each run, of one byte and the descriptors for 0, 1, 2,
+ *         64 and 65 of a child it forks then, and one more for the supervisor. E_UNSUPPORTED (in
+ *         DONE) without control groups. All runs share a layout of addresses.
+ *
  * Errors as sandbox_start. Any other prepared sandbox serves one run and is gone.
  */
 int sandbox_prepare(int control, enum sandbox_tier tier, const struct sandbox_plan *plan,
 	const struct sandbox_files *files, struct err *err) MUST_CHECK;
 
 /*
- * The bootstrap for SANDBOX_TIER_PARKED with CPython 3.8 or newer: argv is { "python3", "-c", this
+ * The bootstrap for SANDBOX_TIER_PARKED and ZYGOTE with CPython 3.8 or newer: argv is { "python3",
+ * "-c", this
  * }. It runs "python3 FILE ARG..." and "python3 -c CODE ARG..." as the interpreter would, with the
  * differences that the PYTHON* environment has no effect and memory is not freed at the end. Hash
  * it into whatever names the sandbox: it is code that ran inside.
