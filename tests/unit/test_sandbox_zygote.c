@@ -133,7 +133,8 @@ static const struct {
 		"signal.pthread_sigmask(0, ()), resource.getrlimit(resource.RLIMIT_NOFILE))",
 		"0o22 0 True [0, 0, 0, 0] set() (4096, 4096)\n" },
 	{ "import os\nfor i in range(500): os.dup2(os.open('/work/x%d' % i, os.O_CREAT), 100 + i)",
-		"import os\nprint(os.listdir('/proc/self/fd'))", "['0', '1', '2', '3', '65']\n" },
+		"import os\nprint(os.listdir('/proc/self/fd'), file=open('/dev/stdout', 'w'))",
+		"['0', '1', '2', '3', '65']\n" },
 	{ "import socket, os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
 	  "        s = socket.socket(socket.AF_UNIX)\n        s.bind('\\0name')\n"
 	  "        while True: time.sleep(1)\nelse: os.wait(); time.sleep(0.05)",

@@ -163,34 +163,40 @@ static int limit_files(const struct slot *slot, struct err *err)
 	return 0;
 }
 
+/* A pipe whose other end the payload owns, so that it can open it by name, as /dev/stdout. */
+static int make_stream(const struct slot *slot, bool is_read_by_us, bool is_copied, int *ret_ours,
+	int *ret_theirs, struct err *err)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys(err, E_UNAVAILABLE, "pipe");
+	*ret_ours = ends[!is_read_by_us];
+	*ret_theirs = ends[is_read_by_us];
+	if (fchown(*ret_theirs, slot->host_uid, slot->host_uid) < 0 ||
+		(is_copied && fcntl(*ret_ours, F_SETFL, O_NONBLOCK) < 0))
+		return err_sys(err, E_UNAVAILABLE, "preparing a pipe");
+	return 0;
+}
+
 /* Pipes; our ends into the slot, the others to the zygote, together with the rules. */
 static int send_files(struct slot *slot, struct err *err)
 {
-	int *const ours[] = { &slot->in.to, &slot->out.from, &slot->error.from, &slot->job[1],
-		&slot->note[0] };
-	static const bool is_read_by_us[] = { false, true, true, false, true };
-	int theirs[RUN_FILES];
-	size_t count = 0;
+	const struct {
+		int *ours;
+		bool is_read_by_us;
+		bool is_copied;
+	} pipes[] = { { &slot->in.to, false, true }, { &slot->out.from, true, true },
+		{ &slot->error.from, true, true }, { &slot->job[1], false, false },
+		{ &slot->note[0], true, false } };
+	int theirs[RUN_FILES] = { -1, -1, -1, -1, -1, slot->ruleset };
+	size_t count = RUN_FILES - (slot->ruleset < 0); /* a kernel without Landlock */
 	int status = 0;
-	for (; status == 0 && count < ARRAY_SIZE(ours); count += status == 0) {
-		int ends[2];
-		bool is_ours_first = is_read_by_us[count];
-		if (pipe2(ends, O_CLOEXEC) < 0) {
-			status = err_sys(err, E_UNAVAILABLE, "pipe");
-			continue;
-		}
-		*ours[count] = ends[!is_ours_first];
-		theirs[count] = ends[is_ours_first];
-	}
-	for (size_t i = 0; status == 0 && i < 3; i++)
-		if (fcntl(*ours[i], F_SETFL, O_NONBLOCK) < 0)
-			status = err_sys(err, E_UNAVAILABLE, "fcntl");
-	size_t pipes = count;
-	if (slot->ruleset >= 0)
-		theirs[count++] = slot->ruleset;
+	for (size_t i = 0; status == 0 && i < ARRAY_SIZE(pipes); i++)
+		status = make_stream(slot, pipes[i].is_read_by_us, pipes[i].is_copied,
+			pipes[i].ours, &theirs[i], err);
 	if (status == 0)
 		status = fd_send(slot->zygote_control, view_of("F", 1), theirs, count, err);
-	for (size_t i = 0; i < pipes; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(pipes); i++)
 		fd_close(&theirs[i]);
 	return status;
 }

@@ -80,7 +80,7 @@ static int prepare(int control, enum sandbox_tier tier, const struct sandbox_pla
 		event.kind == SANDBOX_EVENT_DONE ? event.result.text : "not built");
 }
 
-/* READY at the end: a sandbox of the warm tier could serve another run. */
+/* READY at the end: a sandbox of the warm or zygote tier could serve another run. */
 static int run(int control, const struct sandbox_plan *plan, const struct sandbox_files *files,
 	tier_sink *sink, void *context, struct err *err)
 {
