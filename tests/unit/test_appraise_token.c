@@ -59,6 +59,24 @@ START_TEST(no_flipped_bit_and_no_truncation_is_accepted)
 }
 END_TEST
 
+static int run_report_data(struct vector_case *c)
+{
+	static const uint8_t others[64] = { 1 };
+	struct token_case t;
+	struct appraise_result result;
+	load_token(c, &t);
+	t.policy.report_data = view_of(others, sizeof(others));
+	t.appraise(&t.input, &result);
+	ck_assert_msg(!result.is_accepted, "%s", json_as_string(json_get(c->json, "id")));
+	return 0;
+}
+
+START_TEST(expected_report_data_is_never_left_out)
+{
+	run_suite("jwt/sim", "cases.json", run_report_data);
+}
+END_TEST
+
 /* A result of ours as a token that our own verifier and its policy judge. */
 static void issue(const struct appraise_result *result, struct policy_document *policy,
 	const char **ret_first)
@@ -133,4 +151,5 @@ START_TEST(our_own_results)
 }
 END_TEST
 
-UNIT_MAIN("appraise_token", our_own_results, tokens, no_flipped_bit_and_no_truncation_is_accepted)
+UNIT_MAIN("appraise_token", expected_report_data_is_never_left_out, our_own_results, tokens,
+	no_flipped_bit_and_no_truncation_is_accepted)

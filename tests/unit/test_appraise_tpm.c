@@ -87,6 +87,56 @@ START_TEST(azure_evidence)
 }
 END_TEST
 
+/* Report data that the policy names: of the hardware's report; a TPM quote shows its hash. */
+static int run_azure_report_data(struct vector_case *c)
+{
+	static const uint8_t others[64] = { 1 };
+	static struct azure_case t;
+	struct appraise_result result;
+	load_azure(c, &t);
+	appraise_azure(&t.input, &result);
+	if (!result.is_accepted)
+		return 0;
+	is_tried = true;
+	t.policy.report_data = view_of(others, sizeof(others));
+	appraise_azure(&t.input, &result);
+	ck_assert(!result.is_accepted);
+	const char *code = first_reason(&result);
+	ck_assert(str_equal(code, "td.report_data") || str_equal(code, "snp.report_data"));
+	size_t at = 32 + (t.input.snp.vek.size > 0 ? 0x50 : 128);
+	t.policy.report_data = view_of(t.input.hcl.data + at, 64);
+	appraise_azure(&t.input, &result);
+	ck_assert_msg(result.is_accepted, "%s", first_reason(&result));
+	return 0;
+}
+
+static int run_tpm_report_data(struct vector_case *c)
+{
+	static const uint8_t data[64] = { 1 };
+	struct tpm_case t;
+	struct appraise_result result;
+	load_tpm(c, &t);
+	appraise_tpm(&t.input, &result);
+	if (!result.is_accepted)
+		return 0;
+	is_tried = true;
+	t.policy.report_data = view_of(data, sizeof(data));
+	appraise_tpm(&t.input, &result);
+	ck_assert_str_eq(first_reason(&result), "tpm.nonce");
+	return 0;
+}
+
+START_TEST(expected_report_data_is_never_left_out)
+{
+	is_tried = false;
+	run_suite("tpm/azure", "cases.json", run_azure_report_data);
+	ck_assert(is_tried);
+	is_tried = false;
+	run_suite("tpm/sim", "cases.json", run_tpm_report_data);
+	ck_assert(is_tried);
+}
+END_TEST
+
 static int run_log(struct vector_case *c)
 {
 	struct view log = case_file(c, json_as_string(json_get(c->json, "log")));
@@ -175,6 +225,6 @@ START_TEST(an_empty_r_or_s_is_refused)
 }
 END_TEST
 
-UNIT_MAIN("appraise_tpm", real_quotes, simulated_quotes,
+UNIT_MAIN("appraise_tpm", expected_report_data_is_never_left_out, real_quotes, simulated_quotes,
 	no_flipped_bit_and_no_truncation_is_accepted, azure_evidence, event_logs,
 	padding_alone_is_no_log, an_empty_r_or_s_is_refused)

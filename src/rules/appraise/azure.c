@@ -150,23 +150,14 @@ static void adopt(struct azure_appraisal *a, const struct appraise_result *hardw
 	appraise_result_copy(&merged, a->result);
 }
 
-/* Policy for the hardware report: its report data binds claims, not what the caller expects. */
-static struct appraise_policy hardware_policy(const struct azure_appraisal *a)
-{
-	struct appraise_policy policy = *a->input->policy;
-	policy.report_data = (struct view){};
-	return policy;
-}
-
 static void appraise_hardware_snp(struct azure_appraisal *a)
 {
-	const struct appraise_policy policy = hardware_policy(a);
 	const struct appraise_snp_input input = {
 		.report = view_of(a->hardware.data, SNP_REPORT_SIZE),
 		.collateral = a->input->snp,
 		.anchors = a->input->anchors,
 		.anchor_count = a->input->anchor_count,
-		.policy = &policy,
+		.policy = a->input->policy,
 		.as_of_ms = a->input->as_of_ms,
 		.memo = a->input->memo,
 	};
@@ -177,19 +168,22 @@ static void appraise_hardware_snp(struct azure_appraisal *a)
 
 static void appraise_hardware_tdx(struct azure_appraisal *a)
 {
-	const struct appraise_policy policy = hardware_policy(a);
+	const struct appraise_policy *policy = a->input->policy;
 	const struct appraise_tdx_input input = {
 		.quote = a->input->td_quote,
 		.collateral = a->input->tdx,
 		.anchors = a->input->anchors,
 		.anchor_count = a->input->anchor_count,
-		.policy = &policy,
+		.policy = policy,
 		.as_of_ms = a->input->as_of_ms,
 		.memo = a->input->memo,
 	};
 	struct appraise_result hardware;
-	if (policy.azure.is_td_quote_unchecked) {
+	if (policy->azure.is_td_quote_unchecked) {
 		appraise_unchecked(a->result, "td_quote");
+		if (policy->report_data.size > 0 &&
+			!crypto_equal(policy->report_data, a->report_data))
+			appraise_fault(a->result, "td.report_data");
 		return;
 	}
 	appraise_tdx(&input, &hardware);

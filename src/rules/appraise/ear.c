@@ -78,6 +78,8 @@ static void check_claims(const struct appraise_token_input *input, struct jspan 
 		is_known |= jspan_is(profile, profiles[i]);
 	if (!is_known)
 		appraise_fault(result, "ear.profile");
+	if (input->policy->report_data.size > 0) /* somebody else saw it; the nonce binds here */
+		appraise_fault(result, "ear.report_data");
 	for (size_t position = 0; jspan_next(submodules, &position, NULL, &each); count++) {
 		struct jspan evidence = jspan_get(each, "ear.veraison.annotated-evidence");
 		struct jspan runtime = jspan_get(evidence, "runtime_data_claims");

@@ -218,7 +218,7 @@ void jws_check_claims(const struct appraise_token_input *input, struct jspan cla
 		appraise_fault(result, "jwt.format");
 		return;
 	}
-	if (now > expires + leeway)
+	if (now >= expires + leeway) /* RFC 7519 4.1.4: "on or after" */
 		appraise_fault(result, "jwt.expired");
 	if (now + leeway < begins || now + leeway < issued)
 		appraise_fault(result, "jwt.not_yet_valid");

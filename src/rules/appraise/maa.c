@@ -5,7 +5,18 @@
  */
 #include "rules/appraise/jws.h"
 
-enum { MEASUREMENT_SIZE = 48, REPORT_DATA_SIZE = 64, ATTRIBUTES_SIZE = 8, SVN_MAX = 255 };
+#include <stddef.h>
+
+enum {
+	MEASUREMENT_SIZE = 48,
+	REPORT_DATA_SIZE = 64,
+	HOST_DATA_SIZE = 32,
+	ATTRIBUTES_SIZE = 8,
+	SVN_MAX = 255,
+	VMPL_MAX = 3,
+};
+
+static const uint8_t attribute_migratable = 0x20; /* bit 29, in byte 3 */
 
 static const char *const maa_algorithms[] = { "RS256", NULL };
 
@@ -40,12 +51,75 @@ static void check_list(struct appraise_result *result, const struct appraise_lis
 		appraise_fault(result, code);
 }
 
+/* An expectation of the policy and the claim that must meet it; NULL: no claim can. */
+struct expectation {
+	size_t at; /* of the list in the policy */
+	const char *claim;
+	size_t size;
+	const char *code;
+};
+#define LIST(field) offsetof(struct appraise_policy, field)
+
+static const struct expectation snp_expectations[] = {
+	{ LIST(snp.measurement), "x-ms-sevsnpvm-launchmeasurement", MEASUREMENT_SIZE,
+		"snp.measurement" },
+	{ LIST(snp.host_data), "x-ms-sevsnpvm-hostdata", HOST_DATA_SIZE, "snp.host_data" },
+	{ LIST(snp.id_keys), "x-ms-sevsnpvm-idkeydigest", MEASUREMENT_SIZE, "snp.id_key" },
+	{ LIST(snp.author_keys), "x-ms-sevsnpvm-authorkeydigest", MEASUREMENT_SIZE,
+		"snp.author_key" },
+	{ LIST(snp.csp_ids), NULL, 0, "vek.csp_id" },
+	{ LIST(snp.chips), NULL, 0, "snp.chip" },
+};
+
+static const struct expectation tdx_expectations[] = {
+	{ LIST(tdx.mrtd), "tdx_mrtd", MEASUREMENT_SIZE, "td.mrtd" },
+	{ LIST(tdx.rtmr[0]), "tdx_rtmr0", MEASUREMENT_SIZE, "td.rtmr0" },
+	{ LIST(tdx.rtmr[1]), "tdx_rtmr1", MEASUREMENT_SIZE, "td.rtmr1" },
+	{ LIST(tdx.rtmr[2]), "tdx_rtmr2", MEASUREMENT_SIZE, "td.rtmr2" },
+	{ LIST(tdx.rtmr[3]), "tdx_rtmr3", MEASUREMENT_SIZE, "td.rtmr3" },
+	{ LIST(tdx.mr_config_id), "tdx_mrconfigid", MEASUREMENT_SIZE, "td.mr_config_id" },
+	{ LIST(tdx.mr_owner), "tdx_mrowner", MEASUREMENT_SIZE, "td.mr_owner" },
+	{ LIST(tdx.mr_owner_config), "tdx_mrownerconfig", MEASUREMENT_SIZE, "td.mr_owner_config" },
+	{ LIST(tdx.platforms), NULL, 0, "pck.platform" },
+};
+
+static void check_expectations(const struct appraise_policy *policy,
+	const struct expectation *expectations, size_t count, struct jspan tee,
+	struct appraise_result *result)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct expectation *e = &expectations[i];
+		const void *list = (const uint8_t *)policy + e->at;
+		uint8_t bytes[MEASUREMENT_SIZE];
+		bool has = e->claim && jspan_hex(jspan_get(tee, e->claim), bytes, e->size);
+		check_list(result, list, view_of(bytes, has ? e->size : 0), e->code);
+	}
+}
+
 static void check_report_data(
 	const struct appraise_token_input *input, const char *code, struct appraise_result *result)
 {
 	struct view expected = input->policy->report_data;
 	const struct appraise_list list = { { expected }, expected.size > 0 ? 1 : 0 };
 	check_list(result, &list, result->report_data, code);
+}
+
+/* A token without the claim is refused only when the policy asks for it. */
+static void check_snp_guest(
+	const struct appraise_policy *policy, struct jspan tee, struct appraise_result *result)
+{
+	struct jspan level = jspan_get(tee, "x-ms-sevsnpvm-vmpl");
+	int64_t vmpl, svn;
+	bool is_allowed = jspan_integer(level, 0, VMPL_MAX, &vmpl) &&
+			  ((policy->snp.vmpls ? policy->snp.vmpls : 1U) & 1U << vmpl);
+	if (!is_allowed && (level.type != JSPAN_NONE || policy->snp.vmpls))
+		appraise_fault(result, "snp.vmpl");
+	if (policy->snp.guest_svn_min &&
+		(!jspan_integer(jspan_get(tee, "x-ms-sevsnpvm-guestsvn"), 0, UINT32_MAX, &svn) ||
+			svn < policy->snp.guest_svn_min))
+		appraise_fault(result, "snp.guest_svn");
+	if (policy->snp.is_smt_refused && !is_false(tee, "x-ms-sevsnpvm-smt-allowed"))
+		appraise_fault(result, "snp.smt");
 }
 
 static void check_snp(
@@ -65,8 +139,31 @@ static void check_snp(
 		result, jspan_get(tee, "x-ms-sevsnpvm-launchmeasurement"), MEASUREMENT_SIZE);
 	result->report_data = jws_hex(
 		result, jspan_get(tee, "x-ms-sevsnpvm-reportdata"), REPORT_DATA_SIZE);
-	check_list(result, &input->policy->snp.measurement, result->measurement, "snp.measurement");
+	check_expectations(
+		input->policy, snp_expectations, ARRAY_SIZE(snp_expectations), tee, result);
+	check_snp_guest(input->policy, tee, result);
 	check_report_data(input, "snp.report_data", result);
+}
+
+/* The service's flags where it gives them, and the raw attributes they were made from. */
+static bool has_contradiction(struct jspan tee, const uint8_t *attributes)
+{
+	static const struct {
+		const char *flag;
+		unsigned bit;
+	} rows[] = {
+		{ "tdx_td_attributes_septve_disable", 28 },
+		{ "tdx_td_attributes_protection_keys", 30 },
+		{ "tdx_td_attributes_key_locker", 31 },
+		{ "tdx_td_attributes_perfmon", 63 },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct jspan flag = jspan_get(tee, rows[i].flag);
+		bool is_set = attributes[rows[i].bit / 8] & 1U << rows[i].bit % 8;
+		if (flag.type != JSPAN_NONE && flag.type != (is_set ? JSPAN_TRUE : JSPAN_FALSE))
+			return true;
+	}
+	return false;
 }
 
 static void check_tdx(
@@ -79,11 +176,16 @@ static void check_tdx(
 	if (!is_false(tee, "tdx_td_attributes_debug") || !has_attributes || attributes[0] != 0 ||
 		(state.type != JSPAN_NONE && !jspan_is(state, "disabled")))
 		appraise_fault(result, "maa.debug");
+	if (has_attributes && has_contradiction(tee, attributes))
+		appraise_fault(result, "maa.attributes");
+	if (has_attributes && (attributes[3] & attribute_migratable))
+		appraise_fault(result, "maa.migration");
 	if (!jspan_is(jspan_get(tee, "attester_tcb_status"), "UpToDate"))
 		appraise_fault(result, "maa.tcb");
 	result->measurement = jws_hex(result, jspan_get(tee, "tdx_mrtd"), MEASUREMENT_SIZE);
 	result->report_data = jws_hex(result, jspan_get(tee, "tdx_report_data"), REPORT_DATA_SIZE);
-	check_list(result, &input->policy->tdx.mrtd, result->measurement, "td.mrtd");
+	check_expectations(
+		input->policy, tdx_expectations, ARRAY_SIZE(tdx_expectations), tee, result);
 	check_report_data(input, "td.report_data", result);
 }
 

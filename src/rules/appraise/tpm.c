@@ -1,6 +1,7 @@
 /* See tpm.h: how the AK comes to be trusted; tpm_quote.c judges what it signed. */
 #include "rules/appraise/tpm.h"
 
+#include "kit/crypto/hash.h"
 #include "rules/appraise/tpm_internal.h"
 
 static const uint32_t attribute_fixed_tpm = 1U << 1;
@@ -163,6 +164,17 @@ static bool is_same_key(const struct verify_key *a, const struct verify_key *b)
 	       is_same_number(a->modulus, b->modulus) && is_same_number(a->exponent, b->exponent);
 }
 
+/* Report data that the policy expects is bound by its hash in the nonce (engines/evidence). */
+static void check_report_data(const struct appraise_policy *policy, struct appraise_result *result)
+{
+	uint8_t digest[SHA256_SIZE];
+	if (policy->report_data.size == 0)
+		return;
+	hash_bytes(HASH_SHA256, policy->report_data, digest);
+	if (!crypto_equal(result->report_data, view_of(digest, sizeof(digest))))
+		appraise_fault(result, "tpm.nonce");
+}
+
 static bool trust_key(struct tpm_appraisal *a)
 {
 	bool has_public = a->input->ak_public.size > 0;
@@ -196,5 +208,6 @@ void appraise_tpm(const struct appraise_tpm_input *input, struct appraise_result
 							   ? "tpm.sig_alg"
 							   : "tpm.format");
 	}
+	check_report_data(input->policy, ret_result);
 	appraise_conclude(ret_result, input->policy, a.anchor);
 }
