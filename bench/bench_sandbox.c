@@ -4,15 +4,20 @@
  *
  *	bench_sandbox latency ROUNDS GAP_MS < contenders
  *	bench_sandbox throughput SECONDS WORKERS < contenders
+ *	bench_sandbox kill ROUNDS 0 < contenders
  *	bench_sandbox hold COUNT 0 < contender
  *
  * A contender is a line: name, kind, root directory, program, arguments; separated by tabs.
  * Kinds: bare (posix_spawn and wait; root unused), cold, warm, hot, zygote (python), parked-python,
  * parked-node (our tiers).
  * Latency prints "name what p50 p99 min" in microseconds; what is "done" (result known) or "gone"
- * (nothing left). Throughput prints "name runs-per-second".
+ * (nothing left). Kill waits for the program's first line, ends it (bare: SIGKILL; ours:
+ * sandbox_close()) and prints the same with "dead", when no process of it is left; bare: when
+ * nobody holds its output any more, which is a little sooner. Throughput prints "name
+ *runs-per-second".
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,6 +236,72 @@ static void measure_latency(struct contender *list, size_t count, size_t rounds,
 	}
 }
 
+/* Its output is a pipe that everybody in it holds. */
+static double kill_bare(const struct contender *c, const int ends[static 2])
+{
+	char *env[] = { "PATH=/usr/bin:/bin:/usr/sbin", "HOME=/root", NULL };
+	posix_spawn_file_actions_t actions;
+	char bytes[64];
+	pid_t pid;
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
+	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+	if (posix_spawn(&pid, c->argv[0], &actions, NULL, c->argv, env) != 0)
+		fail(c->name, NULL);
+	posix_spawn_file_actions_destroy(&actions);
+	close(ends[1]);
+	if (read(ends[0], bytes, sizeof(bytes)) <= 0)
+		fail(c->name, NULL);
+	double start = now_usec();
+	kill(pid, SIGKILL);
+	while (read(ends[0], bytes, sizeof(bytes)) > 0)
+		;
+	double dead = now_usec() - start;
+	waitpid(pid, NULL, 0);
+	return dead;
+}
+
+static double kill_ours(
+	const struct contender *c, const struct sandbox_config *config, const int ends[static 2])
+{
+	struct sandbox_files files = SANDBOX_FILES_NONE;
+	struct sandbox_plan plan = plan_of(c);
+	struct err err;
+	char bytes[64];
+	int control;
+	files.root_fd = c->root;
+	files.stdout_fd = ends[1];
+	plan.limits.processes = plan.limits.tasks = 64;
+	if (sandbox_open(config, &control, &err) < 0 ||
+		sandbox_start(control, &plan, &files, &err) < 0)
+		fail(c->name, &err);
+	close(ends[1]);
+	if (read(ends[0], bytes, sizeof(bytes)) <= 0)
+		fail(c->name, NULL);
+	double start = now_usec();
+	sandbox_close(&control); /* returns when all are dead and reaped */
+	return now_usec() - start;
+}
+
+static void measure_kill(
+	struct contender *list, size_t count, size_t rounds, const struct sandbox_config *config)
+{
+	for (size_t i = 0; i < count; i++)
+		list[i].done = calloc(rounds, sizeof(double));
+	for (size_t round = 0; round < rounds; round++)
+		for (size_t i = 0; i < count; i++) {
+			int ends[2];
+			if (pipe2(ends, O_CLOEXEC) < 0)
+				fail("pipe", NULL);
+			list[i].done[round] = strcmp(list[i].kind, "bare") == 0
+						      ? kill_bare(&list[i], ends)
+						      : kill_ours(&list[i], config, ends);
+			close(ends[0]);
+		}
+	for (size_t i = 0; i < count; i++)
+		print_latency(&list[i], "dead", list[i].done, rounds);
+}
+
 static void work(
 	struct contender *c, const struct sandbox_config *config, double until, long *counter)
 {
@@ -277,7 +348,8 @@ int main(int argc, char **argv)
 	static struct contender list[CONTENDERS_MAX];
 	struct sandbox_config config = { .supervisor_path = getenv("CUPEL_SANDBOX") };
 	if (argc != 4 || !config.supervisor_path) {
-		fprintf(stderr, "usage: CUPEL_SANDBOX=PATH bench_sandbox latency|throughput N N\n");
+		fprintf(stderr, "usage: CUPEL_SANDBOX=PATH bench_sandbox "
+				"latency|throughput|kill|hold N N\n");
 		return 2;
 	}
 	size_t count = read_contenders(list);
@@ -285,6 +357,8 @@ int main(int argc, char **argv)
 	int second = atoi(argv[3]);
 	if (strcmp(argv[1], "latency") == 0)
 		measure_latency(list, count, (size_t)first, second, &config);
+	if (strcmp(argv[1], "kill") == 0)
+		measure_kill(list, count, (size_t)first, &config);
 	if (strcmp(argv[1], "hold") == 0)
 		hold(&list[0], first, &config);
 	for (size_t i = 0; strcmp(argv[1], "throughput") == 0 && i < count; i++)

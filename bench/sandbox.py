@@ -3,11 +3,13 @@
 
     bench/sandbox.py BUILD_DIR [--quick]
 
-Needs root. Peers are used when installed (apt-get install bubblewrap crun runc firejail). Prints,
+Needs root. Peers are used when installed (apt-get install bubblewrap crun runc firejail; nsjail, isolate
+and minijail have no package in Debian 12; go-judge: see GoJudge). Prints,
 and writes BUILD_DIR/bench/sandbox.md: latency in a tight loop and at 100 ms gaps, throughput, exposure, memory. Ratios
 are against `bare` of the same round. With a real-time class (chrt) other work on the machine stays
 away; peers of the OCI kind fail there, so they are measured without.
 """
+import http.client
 import json
 import os
 import pathlib
@@ -195,6 +197,108 @@ def latency_table(title, rows, baseline="bare"):
     return out + [""]
 
 
+class GoJudge:
+    """The closest peer in design: containers kept ready behind an HTTP server. Debian has no package;
+    tests/slow/test_judges.py builds it where the Go proxy serves it."""
+
+    def __init__(self, base, image):
+        found = sorted((ROOT / "build/judges").glob("go-judge-*")) + [shutil.which("go-judge")]
+        self.process = None
+        if not found[0]:
+            return
+        folder = base / "go-judge"
+        folder.mkdir()
+        (folder / "mount.yaml").write_text(
+            f"mount:\n  - {{type: bind, source: {image}/bin, target: /bin, readonly: true}}\n"
+            "  - {type: tmpfs, target: /w, data: 'size=100m,nr_inodes=4k'}\n"
+            "  - {type: tmpfs, target: /tmp, data: 'size=100m,nr_inodes=4k'}\n"
+            "proc: true\nworkDir: /w\nhostName: judge\ndomainName: judge\nuid: 1536\ngid: 1536\n")
+        self.process = subprocess.Popen(
+            [found[0], "-http-addr", "127.0.0.1:5950", "-silent", "-pre-fork", "2"], cwd=folder,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.line = http.client.HTTPConnection("127.0.0.1", 5950, timeout=30)
+        for _ in range(100):
+            try:
+                self.line.connect()
+                return
+            except OSError:
+                time.sleep(0.1)
+
+    def run(self, argv):
+        files = [{"content": ""}, {"name": "stdout", "max": 1 << 16}, {"name": "stderr", "max": 1 << 16}]
+        command = {"args": argv, "env": ["PATH=/bin"], "files": files, "cpuLimit": 10 ** 10,
+                   "memoryLimit": 512 << 20, "procLimit": 64}
+        self.line.request("POST", "/run", json.dumps({"cmd": [command]}),
+                          {"Content-Type": "application/json"})
+        result = json.loads(self.line.getresponse().read())[0]
+        if result["status"] != "Accepted":
+            raise OSError(f"go-judge: {result}")
+        return result["files"]["stdout"]
+
+    def close(self):
+        if self.process:
+            self.process.terminate()
+            self.process.wait()
+
+
+def pooled_table(base, image, rounds):
+    """From Python, so only these rows are comparable with each other."""
+    judge = GoJudge(base, image)
+    if not judge.process:
+        return ["### go-judge", "", "Not obtainable here: build it with tests/slow/test_judges.py.", ""]
+    socket = base / "pool.sock"
+    pool = subprocess.Popen([SUPERVISOR, "pool", "--root", image, "--listen", socket, "--ready", "4",
+                             "--may-lack", "apparmor"], stdout=subprocess.DEVNULL)
+    try:
+        while not socket.exists():
+            time.sleep(0.1)
+
+        def spawn(*argv):
+            _, status = os.waitpid(os.posix_spawn(argv[0], [str(word) for word in argv], {}), 0)
+            if status:
+                raise OSError(f"{argv[0]}: status {status}")
+
+        rows = {"bare": lambda: spawn(str(image / "bin/noop")),
+                "go-judge, POST /run": lambda: judge.run(NOOP),
+                "cupel-sandbox run --pool (hot; the client's start included)":
+                    lambda: spawn(str(SUPERVISOR), "run", "--pool", socket, "--may-lack", "apparmor", *NOOP)}
+        times = {name: [] for name in rows}
+        for _ in range(rounds):
+            for name, run in rows.items():
+                time.sleep(0.01)
+                start = time.perf_counter()
+                run()
+                times[name].append((time.perf_counter() - start) * 1e6)
+        bare = statistics.median(times["bare"])
+        text = judge.run(["/bin/exposure"]).splitlines()
+        return ["### Ready-made sandboxes, no-op, 10 ms gaps, driven from Python", "",
+                "| contender | p50 us | p99 us | p50 x bare |", "|---|---|---|---|",
+                *(f"| {name} | {statistics.median(values):.0f} | {sorted(values)[len(values) * 99 // 100]:.0f} "
+                  f"| {statistics.median(values) / bare:.2f} |" for name, values in times.items()),
+                "", f"Exposure probe in go-judge: {text[-1]}.", ""]
+    finally:
+        pool.terminate()
+        pool.wait()
+        judge.close()
+
+
+CHAIN = 30
+
+
+def kill_table(base, image, rounds):
+    """From the order to die until nothing of a chain of processes is left."""
+    words = ["/bin/hostile", "chain", str(CHAIN)]
+    contenders = [line("cupel, sandbox_close()", "cold", image, words)]
+    bubblewrap = peers(base, image, NOOP).get("bubblewrap")
+    if bubblewrap:
+        contenders.append(line("bubblewrap, SIGKILL with --die-with-parent", "bare", "-",
+                               [*bubblewrap[:-1], *words]))
+    return [f"### From kill to all dead, {CHAIN} processes that block every signal", "",
+            "| contender | p50 us | p99 us | min us |", "|---|---|---|---|",
+            *(f"| {name} | {p50} | {p99} | {low} |"
+              for name, _, p50, p99, low in drive("kill", rounds, 0, contenders, realtime=True)), ""]
+
+
 def exposure_table(base, image):
     rows = {"cupel": [str(SUPERVISOR), "run", "--root", str(image), "/bin/exposure"]}
     rows.update(peers(base, image, ["/bin/exposure"]))
@@ -303,6 +407,8 @@ def main():
             out += [f"| {name} | {' | '.join(column[name] for column in columns)} |"
                     for name in columns[0]] + [""]
         out += compile_table(base, 3 if QUICK else 9)
+        out += kill_table(base, image, 20 if QUICK else 200)
+        out += pooled_table(base, image, 20 if QUICK else 200)
         out += exposure_table(base, image)
         cost, rss, pss = memory_of_hot_slot(image)
         out += ["### Memory", "", f"One ready hot sandbox: {cost:.0f} KiB less available memory (only on a quiet "

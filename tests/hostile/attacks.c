@@ -317,6 +317,25 @@ static int do_signal_parent(char **argv)
 	return kill(1, 0) == 0 || kill(1, SIGKILL) == 0 ? GOT_THROUGH : REFUSED;
 }
 
+/* A chain of argv[2] processes that block every signal; the last says so. For bench/sandbox.py. */
+static int do_chain(char **argv)
+{
+	sigset_t all;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	for (long i = 1; i < number(argv, 2); i++) {
+		pid_t child = fork();
+		if (child < 0)
+			return errno;
+		if (child > 0)
+			for (;;)
+				pause();
+	}
+	(void)!write(1, "ready\n", 6);
+	for (;;)
+		pause();
+}
+
 /* argv[2] children one after the other, each perhaps killed by another before its parent knows it.
  */
 static int do_kill_births(char **argv)
@@ -389,6 +408,7 @@ static const struct {
 	{ "list-fds", do_list_fds },
 	{ "abstract", do_abstract },
 	{ "sibling-memory", do_sibling_memory },
+	{ "chain", do_chain },
 	{ "kill-births", do_kill_births },
 	{ "orphan-births", do_orphan_births },
 	{ "signal-parent", do_signal_parent },

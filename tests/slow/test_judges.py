@@ -29,8 +29,9 @@ def read(path):
         return None
 
 
-def go_program(module, version):
-    """The module's main program, static. A version is named: not every proxy lists them."""
+def go_program(module, version, package=""):
+    """The module's program, static. A version is named: not every proxy lists them."""
+    package = f"{module}/{package}".rstrip("/")
     target = CACHE / f"{pathlib.Path(module).name}-{version}"
     if target.exists():
         return target
@@ -40,9 +41,9 @@ def go_program(module, version):
     shutil.rmtree(room, ignore_errors=True)
     room.mkdir(parents=True)
     (room / "go.mod").write_text(f"module judge\ngo 1.21\nrequire {module} {version}\n")
-    (room / "judge.go").write_text(f'//go:build tools\n\npackage judge\n\nimport _ "{module}"\n')
+    (room / "judge.go").write_text(f'//go:build tools\n\npackage judge\n\nimport _ "{package}"\n')
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GOMAXPROCS": "2"}
-    for command in (["mod", "tidy"], ["build", "-o", target, module]):
+    for command in (["mod", "tidy"], ["build", "-o", target, package]):
         done = subprocess.run(["go", *command], cwd=room, env=environment, capture_output=True,
                               text=True, timeout=600, check=False)
         if done.returncode:
@@ -150,13 +151,19 @@ def test_amicontained(tmp_path):
     assert all(len(ours.blocked) > len(row.blocked) for row in rows.values() if row is not ours)
 
 
-@pytest.mark.parametrize("module,version", [("github.com/cdk-team/CDK/cmd/cdk", "v1.5.4")])
-def test_other_audits(module, version, tmp_path):
-    """Nothing is known of their verdict yet: they run, and are printed."""
-    text, result = in_cupel(image_of(tmp_path / "image", go_program(module, version)), "evaluate",
+def test_cdk(tmp_path):
+    """Its verdict was never seen here: it is printed, and must end."""
+    program = go_program("github.com/cdk-team/CDK", "v1.5.4", "cmd/cdk")
+    text, result = in_cupel(image_of(tmp_path / "image", program), "evaluate",
                             limits={"wall_ms": 60000})
     print(text)
     assert result["cause"] == "exited"
+
+
+def test_go_judge_can_be_measured():
+    """The peer that keeps containers ready; bench/sandbox.py measures it once it is built."""
+    program = go_program("github.com/criyle/go-judge", "v1.8.5", "cmd/go-judge")
+    assert subprocess.run([program, "--help"], capture_output=True, check=False).stderr
 
 
 def host_state():
