@@ -18,7 +18,7 @@ import service as svc  # noqa: E402
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces and mounts")
 RUNS = int(os.environ.get("CUPEL_SOAK_SANDBOXES", "100000"))
-SHARES = {"cold": 0.25, "hot": 0.25, "warm": 0.45, "parked": 0.05}
+SHARES = {"cold": 0.25, "hot": 0.25, "warm": 0.4, "parked": 0.05, "zygote": 0.05}
 SLACK_KERNEL = 64  # objects that a slab keeps for the next
 SOFT = ("groups in the kernel", "network namespaces", "processes")  # kernel threads come and go
 SLACK_MEMORY_KIB = 32768
@@ -65,13 +65,14 @@ def images():
     for name in ("bin", "etc", "usr", "proc", "dev", "tmp", "work", "sys"):
         (base / name).mkdir()
     shutil.copy(svc.BUILD / "bench" / "noop", base / "bin")
-    yield {"parked": pathlib.Path("/"), "": base}
+    yield {"parked": pathlib.Path("/"), "zygote": pathlib.Path("/"), "": base}
     shutil.rmtree(base)
 
 
 def drive(tier, runs, images):
     """The driver makes two runs a round: the first warms the caches."""
-    argv = ["/usr/bin/python3", "-c", "print(1)"] if tier == "parked" else ["/bin/noop"]
+    is_python = tier in ("parked", "zygote")
+    argv = ["/usr/bin/python3", "-c", "print(1)"] if is_python else ["/bin/noop"]
     line = "\t".join([tier, tier, str(images.get(tier, images[""])), *argv])
     began = time.monotonic()
     done = subprocess.run([DRIVER, "latency", str(runs // 2), "0"], input=line + "\n", text=True,
