@@ -319,6 +319,7 @@ START_TEST(results_and_other_plans_end_it)
 		ck_assert_ptr_nonnull(strstr(s.result.text, i ? "smaller files" : "memory limit"));
 		sandbox_close(&control);
 	}
+	run_done(&r);
 	run_init(&r);
 	r.plan.argv = ARGV("unused");
 	r.plan.trace = SANDBOX_TRACE_FILES;
