@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 
 #include "engines/sandbox/pool.h"
 #include "sandbox_run.h"
@@ -155,6 +156,18 @@ START_TEST(nothing_of_a_run_is_in_the_next)
 		check_output(&r, control, pairs[i].deed, "");
 		check_output(&r, control, pairs[i].look, pairs[i].found);
 		ck_assert_uint_eq(r.result.statistics.processes_peak, 1);
+	}
+	for (int i = 0; i < 3; i++) { /* inputs of a run: given, other ones, none */
+		r.files.app_fd = i < 2 ? open_tree(AT_FDCWD, i ? "/usr/lib" : "/usr/bin",
+						 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
+				       : -1;
+		check_output(&r, control,
+			"import os\nprint(os.path.exists('/app/env'), "
+			"os.path.exists('/app/os-release'))",
+			i == 0   ? "True False\n"
+			: i == 1 ? "False True\n"
+				 : "False False\n");
+		fd_close(&r.files.app_fd);
 	}
 	check_output(&r, control, "x = bytearray(100 << 20)", "");
 	ck_assert_uint_gt(r.result.statistics.memory_peak_bytes, 100u << 20);

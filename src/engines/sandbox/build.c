@@ -45,7 +45,7 @@ void build_empty(struct slot *slot, int control)
 	slot->control = control;
 	slot->files = SANDBOX_FILES_NONE;
 	slot->host_proc = slot->host_mounts = slot->memfd_sysctl = slot->sandbox_mounts = -1;
-	slot->base_mounts = slot->base_pids = slot->zygote_control = -1;
+	slot->base_mounts = slot->base_pids = slot->zygote_control = slot->disk = -1;
 	slot->cgroup = CGROUP_NONE;
 	slot->lifeline[0] = slot->lifeline[1] = -1;
 	slot->init_pidfd = slot->userns = slot->ruleset = slot->results_fd = -1;
@@ -587,6 +587,7 @@ void build_undo(struct slot *slot)
 	fd_close(&slot->files.mask_fd);
 	fd_close(&slot->userns);
 	fd_close(&slot->sandbox_mounts);
+	fd_close(&slot->disk);
 	fd_close(&slot->base_mounts);
 	fd_close(&slot->base_pids);
 	(void)setns(slot->host_mounts, CLONE_NEWNS); /* frees the sandbox's mounts */

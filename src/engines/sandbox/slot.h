@@ -99,6 +99,7 @@ struct slot {
 
 	pid_t zygote_pid; /* 0 until it is ready, and when it is dead */
 	int zygote_control;
+	int disk; /* the tmpfs itself, of which the run sees five directories */
 
 	pid_t keeper_pid;
 	uint32_t keeper_done;
@@ -151,7 +152,8 @@ long slot_set_hostname(const struct slot *slot, const char **ret_step);
 /* mounts.c: raw system calls; return 0 (make_proc: a descriptor) or -errno and name the step. */
 long slot_build_root(struct slot *slot, int *ret_overlay, const char **ret_step);
 long slot_enter_root(int overlay, const char **ret_step);
-long slot_mount_writable(const struct slot *slot, const char **ret_step);
+long slot_mount_writable(struct slot *slot, const char **ret_step);
+long slot_unmount_writable(struct slot *slot, const char **ret_step); /* a zygote's */
 long slot_take_devices(struct slot *slot, const char **ret_step);
 long slot_mount_devices(const struct slot *slot, const char **ret_step);
 long slot_make_proc(const char **ret_step);

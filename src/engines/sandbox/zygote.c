@@ -56,29 +56,26 @@ int zygote_build(struct slot *slot, struct err *err)
 	return build_start_payload(slot, err);
 }
 
-/* What the last run had. The payload cannot mount: there is one mount more on /work at most. */
-static bool unmount_run(void)
+static long unmount_input(const char *target)
 {
-	static const char *const targets[] = { "/app", "/data", "/tmp", "/dev/shm", "/home", "/run",
-		"/work", "/work" };
-	for (size_t i = 0; i < ARRAY_SIZE(targets); i++)
-		if (umount2(targets[i], MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL)
-			return false;
-	return true;
+	return umount2(target, MNT_DETACH) < 0 && errno != EINVAL ? -errno : 0; /* no mount */
 }
 
-/* A disk for the next run, and rules for its paths. */
+/* Another disk for the next run, and rules for its paths; no inputs. */
 static int renew(struct slot *slot, struct err *err)
 {
-	const char *step = "";
-	if (!unmount_run())
-		return err_sys(err, E_UNAVAILABLE, "unmounting the last run");
-	long status = slot_mount_writable(slot, &step);
-	if (status < 0) {
-		errno = (int)-status;
-		return err_sys(err, E_UNAVAILABLE, "%s", step);
-	}
-	return slot_landlock_prepare(slot, err);
+	const char *step = "inputs";
+	long status = unmount_input("/app");
+	if (status == 0)
+		status = unmount_input("/data");
+	if (status == 0)
+		status = slot_unmount_writable(slot, &step);
+	if (status == 0)
+		status = slot_mount_writable(slot, &step);
+	if (status == 0)
+		return slot_landlock_prepare(slot, err);
+	errno = (int)-status;
+	return err_sys(err, E_UNAVAILABLE, "renewing the disk: %s", step);
 }
 
 int zygote_ready(struct slot *slot, struct err *err)
