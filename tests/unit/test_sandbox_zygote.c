@@ -11,6 +11,8 @@
 #include "engines/sandbox/pool.h"
 #include "sandbox_run.h"
 
+static int mask_fd = -1;
+
 static int open_zygote(struct run *r)
 {
 	static const struct sandbox_config config = { .supervisor_path = SUPERVISOR };
@@ -18,6 +20,7 @@ static int open_zygote(struct run *r)
 	struct err err;
 	int control = -1;
 	run_init(r);
+	r->files.mask_fd = mask_fd;
 	ck_assert_ok(fd_open("/", O_RDONLY | O_DIRECTORY, 0, &r->files.root_fd, &err), err);
 	r->plan.argv = (const char *const[]){ "/usr/bin/python3", "-c", sandbox_park_python(),
 		NULL };
@@ -26,6 +29,7 @@ static int open_zygote(struct run *r)
 	ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
 	ck_assert_msg(event.kind == SANDBOX_EVENT_READY, "%s", event.result.text);
 	fd_close(&r->files.root_fd);
+	r->files.mask_fd = -1;
 	return control;
 }
 
@@ -359,6 +363,31 @@ static pid_t last_child(pid_t pid)
 	return atoi(blank ? blank + 1 : text);
 }
 
+/* The probes laid over the machine's image, executed by a run: no more come through than cold. */
+START_TEST(exposure_is_that_of_others)
+{
+	static const char *const argv[] = { "/bin/exposure", NULL };
+	char name[64];
+	auto_done(run) cold, r;
+	run_init(&cold);
+	run_argv(&cold, argv);
+	int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	ck_assert_int_eq(fsconfig(context, FSCONFIG_SET_STRING, "mode", "0755", 0), 0);
+	ck_assert_int_eq(fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0), 0);
+	mask_fd = fsmount(context, FSMOUNT_CLOEXEC, 0);
+	(void)close(context);
+	ck_assert_int_eq(mkdirat(mask_fd, "usr", 0755) | mkdirat(mask_fd, "usr/bin", 0755), 0);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d/usr/bin/exposure", mask_fd);
+	copy_file(EXPOSURE, name, 0755);
+	int control = open_zygote(&r);
+	check_output(&r, control, "import os; os.execv('/usr/bin/exposure', ['exposure'])",
+		buf_string(&cold.out));
+	ck_assert_uint_eq(r.exec_count, 2);
+	sandbox_close(&control);
+	fd_close(&mask_fd);
+}
+END_TEST
+
 START_TEST(who_kills_the_zygote_ends_it)
 {
 	auto_done(run) r;
@@ -368,6 +397,19 @@ START_TEST(who_kills_the_zygote_ends_it)
 	ck_assert_int_eq(kill(last_child(supervisor), SIGKILL), 0);
 	ck_assert(!run_python(&r, control, "pass"));
 	ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
+	sandbox_close(&control);
+
+	auto_done(run) s;
+	struct err err;
+	struct sandbox_event event = {};
+	control = open_zygote(&s);
+	start(&s, control, "input(); exit(3)"); /* what runs already may finish */
+	do
+		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+	while (event.kind != SANDBOX_EVENT_STARTED);
+	ck_assert_int_eq(kill(last_child(last_child(getpid())), SIGKILL), 0);
+	ck_assert(!finish(&s, control));
+	ck_assert_cause(&s, SANDBOX_CAUSE_EXITED);
 	sandbox_close(&control);
 }
 END_TEST
@@ -396,4 +438,5 @@ END_TEST
 
 UNIT_MAIN("sandbox_zygote", runs_one_after_the_other, nothing_of_a_run_is_in_the_next,
 	the_zygote_is_out_of_reach, an_unusual_end_is_the_last, limits_are_exact_in_every_run,
-	results_and_other_plans_end_it, who_kills_the_zygote_ends_it, cancelled_and_closed)
+	results_and_other_plans_end_it, exposure_is_that_of_others, who_kills_the_zygote_ends_it,
+	cancelled_and_closed)

@@ -185,10 +185,8 @@ static void reap(struct loop *loop, bool is_last)
 			zygote_handle(slot, status);
 			continue;
 		}
-		if (is_last && WIFSTOPPED(status)) {
+		if (is_last && slot->zygote_pid && WIFSTOPPED(status))
 			(void)kill(pid, SIGKILL); /* it may have been born since */
-			continue;
-		}
 		if (pid == slot->payload_pid && !WIFSTOPPED(status)) {
 			slot->payload_reaped = true;
 			loop->usage = usage;

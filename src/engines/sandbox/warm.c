@@ -51,7 +51,8 @@ static int make_base(struct slot *slot, struct err *err)
 int warm_build(struct slot *slot, struct err *err)
 {
 	if (slot->is_rootless)
-		return err_set(err, E_UNSUPPORTED, "the warm tier needs root; use the cold one");
+		return err_set(err, E_UNSUPPORTED, "the %s tier needs root; use cold",
+			sandbox_tier_name(slot->config.tier));
 	slot->template = slot->parsed.plan;
 	slot->plan_room = mem_alloc(1, WIRE_MESSAGE_MAX);
 	TRY(cgroup_make(&slot->cgroup, getpid(), false, &slot->parsed.plan.limits, err));
