@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "sandbox_run.h"
 
@@ -220,6 +221,65 @@ START_TEST(abstract_names_are_not_shared)
 }
 END_TEST
 
+static volatile sig_atomic_t foreign_handlers;
+static pid_t test_pid;
+
+static void count_foreign(int signal)
+{
+	(void)signal;
+	foreign_handlers += (pid_t)syscall(SYS_getpid) != test_pid;
+}
+
+/* A supervisor is born on our memory: a signal to our group must not run our handler there. */
+START_TEST(handlers_stay_with_their_process)
+{
+	static const struct sandbox_config config = { .supervisor_path = SUPERVISOR_PATH };
+	struct err err;
+	test_pid = getpid();
+	ck_assert_int_eq(setpgid(0, 0), 0);
+	ck_assert_ptr_ne(signal(SIGUSR1, SIG_IGN), SIG_ERR);
+	pid_t storm = fork();
+	while (storm == 0)
+		(void)kill(0, SIGUSR1);
+	ck_assert_ptr_ne(signal(SIGUSR1, count_foreign), SIG_ERR);
+	for (int i = 0; i < 200 && !foreign_handlers; i++) {
+		int control;
+		if (sandbox_open(&config, &control, &err) == 0)
+			sandbox_close(&control);
+	}
+	ck_assert_int_eq(kill(storm, SIGKILL), 0);
+	ck_assert_int_eq(foreign_handlers, 0);
+}
+END_TEST
+
+static pid_t only_child(void)
+{
+	struct err err;
+	auto_done(buf) text = {};
+	ck_assert_ok(fd_read_file("/proc/thread-self/children", 4096, &text, &err), err);
+	return (pid_t)strtol(buf_string(&text), NULL, 10);
+}
+
+START_TEST(who_waits_hears_sigterm)
+{
+	static const struct sandbox_config config = { .supervisor_path = SUPERVISOR_PATH };
+	struct sandbox_event event = {};
+	struct err err;
+	int control = -1;
+	RUN(r);
+	r.plan.argv = ARGV("unused");
+	ck_assert_ok(sandbox_open(&config, &control, &err), err);
+	ck_assert_ok(sandbox_prepare(control, SANDBOX_TIER_HOT, &r.plan, &r.files, &err), err);
+	ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+	ck_assert_int_eq(event.kind, SANDBOX_EVENT_READY);
+	ck_assert_int_eq(kill(only_child(), SIGTERM), 0);
+	while (event.kind != SANDBOX_EVENT_GONE)
+		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+	(void)close(control);
+}
+END_TEST
+
 UNIT_MAIN("sandbox_attacks", memory_in_five_processes, hoarding, a_child_that_holds_its_vfork,
 	deaths_overtake_births, strange_executions, what_is_in_reach, memory_of_others,
-	setuid_programs_give_nothing, links_at_every_mount_point, abstract_names_are_not_shared)
+	setuid_programs_give_nothing, links_at_every_mount_point, abstract_names_are_not_shared,
+	handlers_stay_with_their_process, who_waits_hears_sigterm)

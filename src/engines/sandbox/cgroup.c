@@ -470,8 +470,10 @@ static bool is_stale(const char *name)
 		0)
 		return false;
 	auto_close fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, stat, sizeof(stat) - 1) <= 0)
-		return true;
+	if (fd < 0) /* whoever cannot look (EMFILE) does not know */
+		return errno == ENOENT;
+	if (read(fd, stat, sizeof(stat) - 1) <= 0)
+		return errno == ESRCH;
 	return !strstr(stat, " (cupel-sandbox) ") || strstr(stat, ") Z ");
 }
 

@@ -77,7 +77,8 @@ int client_spawn(
 	auto_close theirs = pair[1];
 	struct birth birth = { config->supervisor_path, verb, theirs, 0 };
 	struct clone_args args = {
-		.flags = CLONE_VM | CLONE_VFORK,
+		/* A handler of the caller's must not run in there: it has the caller's memory. */
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND,
 		.exit_signal = SIGCHLD,
 		.stack = (uintptr_t)stack,
 		.stack_size = sizeof(stack),

@@ -61,7 +61,7 @@ static int try_clone(uint64_t flags, int (*function)(void *), void *argument)
 {
 	uint8_t stack[STACK_BYTES] __attribute__((aligned(16)));
 	struct clone_args args = {
-		.flags = CLONE_VM | CLONE_VFORK | flags,
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND | flags,
 		.stack = (uintptr_t)stack,
 		.stack_size = sizeof(stack),
 	};
@@ -185,7 +185,7 @@ static void probe_ptrace(struct probe *probe)
 {
 	uint8_t stack[STACK_BYTES] __attribute__((aligned(16)));
 	struct clone_args args = {
-		.flags = CLONE_VM,
+		.flags = CLONE_VM | CLONE_CLEAR_SIGHAND,
 		.stack = (uintptr_t)stack,
 		.stack_size = sizeof(stack),
 	};

@@ -436,11 +436,18 @@ static int parking_failed(struct slot *slot, struct err *err)
 		size > 0 ? (int)size : 0, words);
 }
 
+/* Whoever asks the supervisor to end is heard also while it waits. */
+static void take_signal(const struct loop *loop)
+{
+	struct signalfd_siginfo info;
+	if (read(loop->signals, &info, sizeof(info)) > 0 && info.ssi_signo != SIGCHLD)
+		slot_end(loop->slot, SANDBOX_CAUSE_CANCELLED, "interrupted");
+}
+
 /* The program of a parked slot runs ahead, until it says that it is ready. */
 static int park(struct loop *loop, struct err *err)
 {
 	struct slot *slot = loop->slot;
-	struct signalfd_siginfo info;
 	sys_word_set(&slot->payload_go, 1);
 	while (!slot->has_note && !slot->has_cause) {
 		struct pollfd fds[] = {
@@ -451,8 +458,8 @@ static int park(struct loop *loop, struct err *err)
 		if (poll(fds, ARRAY_SIZE(fds), PARK_WAIT_MS) == 0)
 			return err_set(err, E_UNAVAILABLE,
 				"the parked program was not ready after %d ms", PARK_WAIT_MS);
-		if (fds[0].revents && read(loop->signals, &info, sizeof(info)) < 0)
-			continue;
+		if (fds[0].revents)
+			take_signal(loop);
 		reap(loop, false);
 		if (fds[1].revents)
 			handle_message(slot);
@@ -472,7 +479,6 @@ static int park(struct loop *loop, struct err *err)
 static int wait_for_plan(struct loop *loop, struct err *err)
 {
 	struct slot *slot = loop->slot;
-	struct signalfd_siginfo info;
 	struct sandbox_event event = { .kind = SANDBOX_EVENT_READY };
 	if (slot->config.is_parked)
 		TRY(park(loop, err));
@@ -484,8 +490,9 @@ static int wait_for_plan(struct loop *loop, struct err *err)
 		};
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
 			continue;
-		if (fds[0].revents && read(loop->signals, &info, sizeof(info)) > 0)
-			reap(loop, false);
+		if (fds[0].revents)
+			take_signal(loop);
+		reap(loop, false);
 		if (slot->has_cause)
 			return err_set(err, E_UNAVAILABLE, "waiting: %s", slot->result.text);
 		if (fds[1].revents)
