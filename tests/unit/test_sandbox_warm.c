@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "sandbox_run.h"
 
@@ -185,6 +186,30 @@ START_TEST(closing_ends_it_also_in_a_run)
 }
 END_TEST
 
+/* Its groups are empty between two runs; a sweep that cannot look must not take it for dead. */
+START_TEST(a_sweep_without_descriptors_spares_it)
+{
+	struct err err;
+	struct rlimit all, few;
+	uint32_t removed;
+	auto_done(run) r;
+	int control = open_warm(&r);
+	ck_assert(run_warm(&r, control, ARGV("exit", "0")));
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &all), 0);
+	int next = dup(control);
+	(void)close(next);
+	few = (struct rlimit){ (rlim_t)next + 1, all.rlim_max }; /* enough to list the groups */
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	int status = sandbox_sweep(&removed, &err);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &all), 0);
+	ck_assert_ok(status, err);
+	ck_assert_uint_eq(removed, 0);
+	ck_assert(run_warm(&r, control, ARGV("exit", "0")));
+	sandbox_close(&control);
+}
+END_TEST
+
 UNIT_MAIN("sandbox_warm", runs_one_after_the_other, nothing_of_a_run_is_in_the_next,
 	an_unusual_end_is_the_last, limits_are_exact_in_every_run, what_outlives_a_run_ends_it,
-	refuses_what_it_was_not_prepared_for, closing_ends_it_also_in_a_run)
+	refuses_what_it_was_not_prepared_for, closing_ends_it_also_in_a_run,
+	a_sweep_without_descriptors_spares_it)
