@@ -54,6 +54,30 @@
 		return [Module.runMain, process.argv[1]];
 	};
 
+	const readJob = (fd) => {
+		const parts = [], part = Buffer.allocUnsafe(65536);
+		for (let size; (size = fs.readSync(fd, part)) > 0;)
+			parts.push(Buffer.from(part.subarray(0, size)));
+		fs.closeSync(fd);
+		return Buffer.concat(parts).toString();
+	};
+
+	// Whole path of a write but the bytes. Gives what ends it.
+	const holdBack = (stream) => {
+		let proto = stream._handle;
+		while (proto && !Object.hasOwn(proto, 'writeUtf8String'))
+			proto = Object.getPrototypeOf(proto);
+		if (!proto) {
+			stream.write = () => true;
+			return () => delete stream.write;
+		}
+		const { writeUtf8String } = proto;
+		proto.writeUtf8String = function (request) {
+			return Reflect.apply(writeUtf8String, this, [request, '']);
+		};
+		return () => { proto.writeUtf8String = writeUtf8String; };
+	};
+
 	// Through the very functions a job takes; what it leaves in caches is taken out again.
 	const warmUp = async () => {
 		const file = '/tmp/cupel-warm.js', { emitWarning } = process;
@@ -63,7 +87,7 @@
 			"console.log('%s %d', 'a', 1, { b: [2] }, new Error('c')); }";
 		for (const stream of [process.stderr, process.stdout, process.stdout])
 			stream.write('');
-		process.stdout.write = () => true;
+		const silent = holdBack(process.stdout);
 		process.emitWarning = () => { }; // of import() in the code of -e, once per process
 		fs.writeFileSync(file, source);
 		for (const args of [['-e', 'import("fs")'], ['-e', source], ['-e', source], [file], [file]]) {
@@ -72,26 +96,19 @@
 			await run(what);
 			await new Promise(setImmediate); // through the event loop as well
 			delete Module._cache[file];
+			readJob(fs.openSync(file));
 		}
 		fs.unlinkSync(file);
 		for (const key of Object.keys(Module._pathCache))
 			if (key.includes(file))
 				delete Module._pathCache[key];
-		delete process.stdout.write;
+		silent();
 		process.emitWarning = emitWarning;
 		process.mainModule = undefined;
 		tells = false;
 		process.emit('beforeExit', 0);
 		process.emit('exit', 0);
 		tells = true;
-	};
-
-	const readJob = () => {
-		const parts = [], part = Buffer.allocUnsafe(65536);
-		for (let size; (size = fs.readSync(64, part)) > 0;)
-			parts.push(Buffer.from(part.subarray(0, size)));
-		fs.closeSync(64);
-		return Buffer.concat(parts).toString();
 	};
 
 	// After the last listener of 'exit': the code, before anything is torn down. An uncaught
@@ -112,7 +129,7 @@
 
 	warmUp().then(() => {
 		fs.writeSync(65, 'R');
-		const argv = takeJob(readJob());
+		const argv = takeJob(readJob(64));
 		if (argv[1] !== '-e' && (argv[1] ?? '-').startsWith('-')) {
 			process.stderr.write(`${argv[0]}: expected FILE or -e CODE, got ${argv[1]}\n`);
 			process.exit(9);

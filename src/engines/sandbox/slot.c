@@ -145,7 +145,7 @@ static void payload_ended(struct loop *loop, int status)
 {
 	struct slot *slot = loop->slot;
 	cause_memory(slot);
-	if (loop->tracer.count > 1)
+	if (!tracer_is_alone(&loop->tracer))
 		kill_run(slot); /* or the others keep writing */
 	if (slot->started_usec) {
 		drain(slot, &slot->out, "stdout");
@@ -388,14 +388,14 @@ static void end_all(struct loop *loop)
 
 /*
  * Everything dead first, unless nothing but PID 1 is left, or a parked program that has told its
- * exit code and has no company: then the result need not wait for the dying. Results are opened
- * when nobody is left who could change them.
+ * exit code and has no company but its own threads: then the result need not wait for the dying.
+ * Results are opened when nobody is left who could change them.
  */
 static void finish(struct loop *loop)
 {
 	struct slot *slot = loop->slot;
 	bool is_alone = slot->payload_reaped && loop->tracer.count == 0;
-	bool is_told = slot->has_told_exit && loop->tracer.count == 1;
+	bool is_told = slot->has_told_exit && tracer_is_alone(&loop->tracer);
 	if (is_told)
 		tracer_tell_exit(&loop->tracer, slot->result.exit_code);
 	bool is_early = (is_alone || is_told) && !slot->parsed.plan.wants_results &&

@@ -365,6 +365,15 @@ void tracer_handle(struct tracer *tracer, pid_t pid, int status)
 		handle_signal(tracer, pid, WSTOPSIG(status));
 }
 
+/* The first is number 1; who was not announced yet has none. */
+bool tracer_is_alone(const struct tracer *tracer)
+{
+	for (size_t i = 0; i < tracer->count; i++)
+		if (tracer->tasks[i].number != 1)
+			return false;
+	return tracer->count > 0;
+}
+
 void tracer_tell_exit(struct tracer *tracer, int exit_code)
 {
 	struct traced *task = &tracer->tasks[0];

@@ -28,7 +28,10 @@ void tracer_handle(struct tracer *tracer, pid_t pid, int status);
 /* Children that waited so long that their parent may have died; call now and then while waiting. */
 void tracer_release_orphans(struct tracer *tracer);
 
-/* The only task left told its exit code; report that, and not its being killed. */
+/* Nobody is left but the first process, with its threads. */
+bool tracer_is_alone(const struct tracer *tracer);
+
+/* The only process left told its exit code; report that, and not its being killed. */
 void tracer_tell_exit(struct tracer *tracer, int exit_code);
 
 void tracer_done(struct tracer *tracer);
