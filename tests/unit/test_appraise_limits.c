@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <malloc.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "appraise_load.h"
 #include "kit/base/mem.h"
@@ -262,6 +263,14 @@ START_TEST(heap_of_every_appraisal_is_bounded)
 }
 END_TEST
 
+/* Of this process alone: a busy machine makes nothing slower. */
+static uint64_t cpu_usec(void)
+{
+	struct timespec now;
+	ck_assert_int_eq(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now), 0);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 /* The bytes in every role there is, one appraisal each. */
 static void appraise_everywhere(struct view bytes, const char *what)
 {
@@ -290,7 +299,7 @@ static void appraise_everywhere(struct view bytes, const char *what)
 		.event_log = bytes,
 		.ak_public = bytes,
 		.policy = &policy };
-	uint64_t start = time_monotonic_usec();
+	uint64_t start = cpu_usec();
 	appraise_tdx(&tdx, &result);
 	ck_assert_msg(!result.is_accepted, "%s accepted as a quote", what);
 	appraise_snp(&snp, &result);
@@ -303,7 +312,7 @@ static void appraise_everywhere(struct view bytes, const char *what)
 	struct eventlog_replay replay;
 	(void)eventlog_replay(bytes, HASH_SHA256, false, &replay);
 	(void)eventlog_replay(bytes, HASH_SHA384, true, &replay);
-	ck_assert_msg(time_monotonic_usec() - start < SECOND_USEC, "%s took over a second", what);
+	ck_assert_msg(cpu_usec() - start < SECOND_USEC, "%s took over a second", what);
 }
 
 static size_t appraise_folder(const char *folder, size_t depth)
