@@ -99,7 +99,8 @@ def test_the_sandbox_tests_pass_there(boot, program):
 
 def test_selftest_and_doctor(boot):
     assert boot.values("unit")["selftest"] == "0"
-    rows = part(boot, "unit selftest", "unit groups")
+    assert boot.values("unit")["zygote"] == "1000 42"
+    rows = part(boot, "unit zygote", "unit groups")
     doctor = dict(line.split(None, 2)[1::-1] for line in rows)
     assert doctor.pop("memfd-noexec") == "NO"
     assert doctor.pop("apparmor") == ("yes" if vm.PARSER.is_file() else "NO")
