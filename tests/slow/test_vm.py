@@ -79,8 +79,8 @@ def test_it_is_another_kernel(boot):
     assert not [line for line in boot.lines if line.startswith("@@ guest fail")]
 
 
-SANDBOX_TESTS = ("test_sandbox", "test_sandbox_hostile", "test_sandbox_pool", "test_sandbox_results",
-                 "test_sandbox_rootless")
+SANDBOX_TESTS = ("test_sandbox", "test_sandbox_attacks", "test_sandbox_hostile", "test_sandbox_pool",
+                 "test_sandbox_results", "test_sandbox_rootless")
 EXPECTED_THERE = (
     # Milliseconds mean nothing on an emulated processor.
     ":a_closed_control_kills_within_15_ms:",

