@@ -93,6 +93,16 @@ def test_real_quote_is_affirmed_in_its_time():
 
 
 @needs_vectors
+def test_sgx_quote_is_refused_by_name():
+    quote = VECTORS / "tdx/quotes/sgx-v3-00a06711.bin"
+    status, out, _ = attest("verify", quote, "--json")
+    assert status == REFUSED
+    assert [r["code"] for r in json.loads(out)["reasons"]] == ["parse.version"]
+    status, _, errors = attest("inspect", quote)
+    assert status == 2 and "SGX quote (version 3)" in errors
+
+
+@needs_vectors
 def test_policies_by_name(tmp_path):
     """A name is found, is what the default is, and never a file beside us."""
     command = ["verify", QUOTE, "--collateral", FOLDER, "--as-of", "2025-06-20T00:00:00Z", "--json"]
@@ -180,6 +190,12 @@ def test_measure_and_replay():
     assert status == USAGE and "launch.no_kernel_hashes" in error
     status, out, _ = attest("replay", "--cc", VECTORS / "tpm/eventlogs/cos-113-ccel.bin")
     assert status == 0 and json.loads(out)["events"] == 43
+    quote = VECTORS / "tdx/quotes/v4-90c06f-dstack.bin"
+    status, out, _ = attest("replay", quote.with_suffix(".eventlog.json"))
+    _, fields, _ = attest("inspect", quote)
+    assert status == 0 and json.loads(out)["composeHash"].startswith("3763bc34552cf3a2")
+    for number, value in json.loads(out)["registers"].items():
+        assert value == json.loads(fields)[f"rtmr{number}"]
 
 
 FOLDER = VECTORS / "tdx/collateral/b0c06f-2025-06"

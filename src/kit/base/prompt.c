@@ -31,6 +31,6 @@ void prompt_self(void)
 		.runtime_nsec = SLICE_NSEC,
 	};
 	if (sched_getscheduler(0) != SCHED_OTHER)
-		return; /* somebody chose better for us */
+		return;                                      /* somebody chose better for us */
 	(void)syscall(SYS_sched_setattr, 0, &attributes, 0); /* an older kernel ignores the slice */
 }

@@ -4,8 +4,8 @@
  *
  * A key is a set of views into the bytes it came from; it is turned into a library's key for one
  * verification, or kept in a verify_cache. Points are checked to be on their curve, r and s to be
- * in range (OpenSSL does both; p384.h for P-384), RSA moduli to have 2048 to 8192 bits and an odd exponent of at most
- * 33 bits.
+ * in range (OpenSSL does both; p384.h for P-384), RSA moduli to have 2048 to 8192 bits and an odd
+ * exponent of at most 33 bits.
  */
 #ifndef KIT_CRYPTO_VERIFY_H
 #define KIT_CRYPTO_VERIFY_H

@@ -1,8 +1,7 @@
 /*
- * cupel attest inspect: every field of a quote or report, readable; cupel attest replay: the
- * registers of an event log. Nothing is verified here, and the output says so.
+ * cupel attest inspect: every field of a quote or report, readable. Nothing is verified here,
+ * and the output says so.
  */
-#include <getopt.h>
 #include <stdio.h>
 
 #include "kit/base/str.h"
@@ -10,7 +9,6 @@
 #include "kit/codec/json.h"
 #include "kit/crypto/x509.h"
 #include "programs/cupel-attest/attest.h"
-#include "rules/appraise/eventlog.h"
 #include "rules/appraise/snp_report.h"
 #include "rules/appraise/tdx_quote.h"
 #include "rules/appraise/tpm_structures.h"
@@ -51,6 +49,9 @@ static int inspect_tdx(struct view bytes, struct json *root, struct err *err)
 	struct tdx_quote q;
 	const char *code;
 	size_t offset;
+	if (bytes.size > 0 && bytes.data[0] == TDX_QUOTE_VERSION_SGX)
+		return err_set(err, E_INVALID,
+			"parse.version: an SGX quote (version 3); only TDX quotes are appraised");
 	if (!tdx_quote_parse(bytes, &q, &code, &offset))
 		return malformed(code, offset, err);
 	const struct {
@@ -174,59 +175,4 @@ int attest_inspect(int argc, char **argv, struct err *err)
 	else
 		return err_set(err, E_UNSUPPORTED, "%s holds nothing that inspect shows", argv[1]);
 	return attest_print(root, err);
-}
-
-static int parse_bank(const char *name, enum hash_kind *ret_hash, struct err *err)
-{
-	static const struct {
-		const char *name;
-		enum hash_kind hash;
-	} banks[] = { { "sha1", HASH_SHA1 }, { "sha256", HASH_SHA256 }, { "sha384", HASH_SHA384 } };
-	for (size_t i = 0; i < ARRAY_SIZE(banks); i++)
-		if (str_equal(name, banks[i].name)) {
-			*ret_hash = banks[i].hash;
-			return 0;
-		}
-	return err_set(err, E_INVALID, "expected bank sha1, sha256 or sha384");
-}
-
-int attest_replay(int argc, char **argv, struct err *err)
-{
-	enum { OPTION_BANK = 1, OPTION_CC };
-	static const struct option names[] = { { "bank", required_argument, NULL, OPTION_BANK },
-		{ "cc", no_argument, NULL, OPTION_CC }, { NULL, 0, NULL, 0 } };
-	enum hash_kind hash = HASH_SHA256;
-	auto_done(loaded) loaded = {};
-	auto_json *root = json_new_object();
-	struct eventlog_replay replay;
-	struct view log;
-	bool is_cc = false;
-	int each;
-	while ((each = getopt_long(argc, argv, "", names, NULL)) >= 0) {
-		if (each == OPTION_BANK)
-			TRY(parse_bank(optarg, &hash, err));
-		else if (each == OPTION_CC)
-			is_cc = true;
-		else
-			return err_set(err, E_INVALID, "unknown option; see cupel attest --help");
-	}
-	if (optind + 1 != argc)
-		return err_set(err, E_INVALID, "expected one LOG");
-	TRY(load_file(&loaded, argv[optind], &log, err));
-	if (!eventlog_replay(
-		    log, is_cc && hash == HASH_SHA256 ? HASH_SHA384 : hash, is_cc, &replay))
-		return err_set(err, E_INVALID, "eventlog.format: no event log of this bank");
-	size_t size = hash_size(is_cc && hash == HASH_SHA256 ? HASH_SHA384 : hash);
-	struct json *registers = json_new_object();
-	for (size_t i = 0; i < EVENTLOG_REGISTERS; i++) {
-		char name[4];
-		TRY(str_format(name, sizeof(name), err, "%zu", i));
-		if (replay.touched & 1U << i)
-			json_set_hex(registers, name, view_of(replay.registers[i], size));
-	}
-	json_set_integer(root, "events", (int64_t)replay.event_count);
-	json_set(root, "registers", registers);
-	json_set_boolean(root, "dataDigestsHold", !replay.has_data_fault);
-	TRY(attest_print(root, err));
-	return replay.has_data_fault ? ATTEST_EXIT_REFUSED : ATTEST_EXIT_DONE;
 }

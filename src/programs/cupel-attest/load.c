@@ -9,7 +9,14 @@
 #include "programs/cupel-attest/attest.h"
 #include "rules/appraise/snp.h"
 
-enum { PATH_SIZE = 1024, TDX_TYPE_AT = 4, TDX_TYPE = 0x81, TDX_HEADER = 48 };
+enum {
+	PATH_SIZE = 1024,
+	QUOTE_HEADER = 48, /* version, key type, type: 2, 2 and 4 bytes; vendor at 12 */
+	QUOTE_TYPE_AT = 4,
+	QUOTE_TYPE_SGX = 0,
+	QUOTE_TYPE_TDX = 0x81,
+	QUOTE_VENDOR_AT = 12,
+};
 
 void loaded_done(struct loaded *loaded)
 {
@@ -41,10 +48,16 @@ int load_directory(struct loaded *loaded, const char *path, struct err *err)
 	return 0;
 }
 
-static bool looks_like_tdx(struct view bytes)
+/* Of TDX, or of SGX: that one is no stranger, the appraisal refuses it by name. */
+static bool looks_like_quote(struct view bytes)
 {
-	return bytes.size >= TDX_HEADER && bytes.data[1] == 0 &&
-	       bytes.data[TDX_TYPE_AT] == TDX_TYPE;
+	static const uint8_t intel[] = { 0x93, 0x9a, 0x72, 0x33 };
+	if (bytes.size < QUOTE_HEADER || bytes.data[1] != 0)
+		return false;
+	if (bytes.data[QUOTE_TYPE_AT] == QUOTE_TYPE_SGX)
+		return view_equal(view_of(bytes.data + QUOTE_VENDOR_AT, sizeof(intel)),
+			view_of(intel, sizeof(intel)));
+	return bytes.data[QUOTE_TYPE_AT] == QUOTE_TYPE_TDX;
 }
 
 static bool looks_like_snp(struct view bytes)
@@ -83,7 +96,7 @@ static int place(struct loaded *loaded, const char *path, struct view bytes, str
 		items[BUNDLE_HCL] = bytes;
 	else if (begins(bytes, "eyJ"))
 		return place_token(loaded, path, bytes, err);
-	else if (looks_like_tdx(bytes))
+	else if (looks_like_quote(bytes))
 		items[BUNDLE_QUOTE] = bytes;
 	else if (looks_like_snp(bytes)) {
 		items[BUNDLE_REPORT] = view_of(bytes.data, SNP_REPORT_SIZE);

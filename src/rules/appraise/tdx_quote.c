@@ -4,7 +4,6 @@
 #include "rules/appraise/tdx_quote.h"
 
 enum {
-	VERSION_SGX = 3,
 	VERSION_4 = 4,
 	VERSION_5 = 5,
 	KEY_ECDSA_P256 = 2,
@@ -47,7 +46,7 @@ static bool parse_header(struct reader *reader, struct tdx_quote *quote, struct 
 	(void)reader_take(reader, 4); /* reserved; SVNs of QE and PCE in old headers; signed */
 	struct view vendor = reader_take(reader, VENDOR_SIZE);
 	(void)reader_take(reader, USER_DATA_SIZE);
-	if (quote->version == VERSION_SGX && tee_type == TEE_TDX)
+	if (quote->version == TDX_QUOTE_VERSION_SGX && tee_type == TEE_TDX)
 		return fail(fault, "parse.version_tee", 4);
 	if (quote->version != VERSION_4 && quote->version != VERSION_5)
 		return fail(fault, "parse.version", 0);

@@ -8,8 +8,9 @@
 #include "rules/appraise/appraise.h"
 
 #define TDX_QUOTE_HEADER_SIZE 48
-#define TDX_BODY_10_SIZE 584 /* TD report of TDX 1.0 */
-#define TDX_BODY_15_SIZE 648 /* TDX 1.5 */
+#define TDX_QUOTE_VERSION_SGX 3 /* quotes of SGX enclaves only */
+#define TDX_BODY_10_SIZE 584    /* TD report of TDX 1.0 */
+#define TDX_BODY_15_SIZE 648    /* TDX 1.5 */
 #define TDX_QE_REPORT_SIZE 384
 #define TDX_MEASUREMENT_SIZE 48
 #define TDX_REPORT_DATA_SIZE 64
