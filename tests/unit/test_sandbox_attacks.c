@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "sandbox_run.h"
 
@@ -265,6 +267,36 @@ static pid_t only_child(void)
 	return (pid_t)strtol(buf_string(&text), NULL, 10);
 }
 
+/* Until nobody is left of those whom the dead supervisor had made: they are ours to reap now. */
+static void reap_orphans(int pid)
+{
+	int looks = 0;
+	while (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD) {
+		ck_assert_msg(looks++ < 2000, "somebody lives on after supervisor %d", pid);
+		(void)usleep(1000);
+	}
+}
+
+START_TEST(a_supervisor_killed_while_it_builds_leaves_nothing_alive)
+{
+	static const struct sandbox_config config = { .supervisor_path = SUPERVISOR_PATH };
+	struct err err;
+	RUN(r);
+	r.plan.argv = ARGV("/bin/hostile", "exit", "0");
+	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	for (int i = 0; i < 150; i++) {
+		int control;
+		ck_assert_ok(sandbox_open(&config, &control, &err), err);
+		pid_t supervisor = only_child();
+		ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
+		(void)usleep((useconds_t)(i * 10));
+		ck_assert_int_eq(kill(supervisor, SIGKILL), 0);
+		(void)close(control);
+		reap_orphans(supervisor);
+	}
+}
+END_TEST
+
 START_TEST(who_waits_hears_sigterm)
 {
 	static const struct sandbox_config config = { .supervisor_path = SUPERVISOR_PATH };
@@ -287,4 +319,5 @@ END_TEST
 UNIT_MAIN("sandbox_attacks", memory_in_five_processes, hoarding, a_child_that_holds_its_vfork,
 	deaths_overtake_births, strange_executions, what_is_in_reach, memory_of_others,
 	setuid_programs_give_nothing, links_at_every_mount_point, abstract_names_are_not_shared,
-	handlers_stay_with_their_process, who_waits_hears_sigterm)
+	handlers_stay_with_their_process, who_waits_hears_sigterm,
+	a_supervisor_killed_while_it_builds_leaves_nothing_alive)

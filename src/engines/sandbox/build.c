@@ -43,11 +43,12 @@ static const struct slot_copy no_copy = { .from = -1, .to = -1 };
 void build_empty(struct slot *slot, int control)
 {
 	slot->control = control;
+	slot->signals = slot->lifeline = -1;
 	slot->files = SANDBOX_FILES_NONE;
 	slot->host_proc = slot->host_mounts = slot->memfd_sysctl = slot->sandbox_mounts = -1;
-	slot->base_mounts = slot->base_pids = slot->zygote_control = slot->disk = -1;
+	slot->skeleton = slot->overlay = slot->disk = slot->base_mounts = slot->base_pids =
+		slot->zygote_control = -1;
 	slot->cgroup = CGROUP_NONE;
-	slot->lifeline[0] = slot->lifeline[1] = -1;
 	slot->init_pidfd = slot->userns = slot->ruleset = slot->results_fd = -1;
 	slot->job[0] = slot->job[1] = slot->note[0] = slot->note[1] = -1;
 	slot->in = slot->out = slot->error = no_copy;
@@ -62,19 +63,11 @@ static int hide_self(struct err *err)
 	return 0;
 }
 
-int build_host(struct slot *slot, int *ret_signals, struct err *err)
+int build_become(struct slot *slot, struct err *err)
 {
 	sigset_t all;
-	sigset_t child;
 	(void)sigfillset(&all);
-	(void)sigemptyset(&child);
-	(void)sigaddset(&child, SIGCHLD);
-	(void)sigaddset(&child, SIGINT);
-	(void)sigaddset(&child, SIGTERM);
 	(void)umask(0);
-	/* Whatever the caller ignores (SIGPIPE, SIGCHLD) must reach neither us nor the payload. */
-	for (int number = 1; number < SIGRTMIN; number++)
-		(void)signal(number, SIG_DFL);
 	slot->host_uid = SANDBOX_UID_BASE + (uint32_t)getpid();
 	TRY(rootless_enter(slot, err));
 	if (!slot->is_rootless)
@@ -85,6 +78,20 @@ int build_host(struct slot *slot, int *ret_signals, struct err *err)
 		/* However it was started: sweeping recognises the living by this name. */
 		prctl(PR_SET_NAME, "cupel-sandbox") < 0)
 		return err_sys(err, E_UNAVAILABLE, "preparing the supervisor");
+	slot->lifeline = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	return slot->lifeline < 0 ? err_sys(err, E_UNAVAILABLE, "pidfd_open") : 0;
+}
+
+int build_hold_host(struct slot *slot, struct err *err)
+{
+	sigset_t child;
+	(void)sigemptyset(&child);
+	(void)sigaddset(&child, SIGCHLD);
+	(void)sigaddset(&child, SIGINT);
+	(void)sigaddset(&child, SIGTERM);
+	/* Whatever the caller ignores (SIGPIPE, SIGCHLD) must reach neither us nor the payload. */
+	for (int number = 1; number < SIGRTMIN; number++)
+		(void)signal(number, SIG_DFL);
 	TRY(fd_open("/proc", O_PATH | O_DIRECTORY, 0, &slot->host_proc, err));
 	TRY(fd_open("/proc/self/ns/mnt", O_RDONLY, 0, &slot->host_mounts, err));
 	slot->has_apparmor = apparmor_state() == APPARMOR_ENFORCED;
@@ -92,8 +99,8 @@ int build_host(struct slot *slot, int *ret_signals, struct err *err)
 	if (sched_getaffinity(0, sizeof(slot->processors), &slot->processors) < 0)
 		return err_sys(err, E_UNAVAILABLE, "sched_getaffinity");
 	slot->processor_count = (uint64_t)CPU_COUNT(&slot->processors);
-	*ret_signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-	return *ret_signals < 0 ? err_sys(err, E_UNAVAILABLE, "signalfd") : 0;
+	slot->signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	return slot->signals < 0 ? err_sys(err, E_UNAVAILABLE, "signalfd") : 0;
 }
 
 static int place_files(struct slot *slot, const int *fds, size_t count, struct err *err)
@@ -262,10 +269,7 @@ static long spawn(
 
 int build_start_init(struct slot *slot, struct err *err)
 {
-	uint64_t spaces = CLONE_NEWPID | (slot->config.is_warm ? CLONE_NEWNS : 0);
-	if (pipe2(slot->lifeline, O_CLOEXEC) < 0)
-		return err_sys(err, E_UNAVAILABLE, "pipe");
-	long pid = spawn(spaces, -1, &slot->init_pidfd, slot_init_main, slot);
+	long pid = spawn(CLONE_NEWPID | CLONE_NEWNS, -1, &slot->init_pidfd, slot_init_main, slot);
 	if (pid < 0) {
 		errno = (int)-pid;
 		return err_sys(err, E_UNAVAILABLE, "making the pid namespace");
@@ -395,13 +399,16 @@ static int make_stdio(struct slot *slot, struct err *err)
 static int enter_namespaces(struct slot *slot, struct err *err)
 {
 	struct statx root;
-	int kinds = CLONE_NEWNS | CLONE_NEWPID;
+	int kinds = CLONE_NEWNS;
 	if (!slot->config.is_warm) /* else these are ours already */
 		kinds |= CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 	if (setns(slot->init_pidfd, kinds) < 0)
 		return err_sys(err, E_UNAVAILABLE, "entering the sandbox's namespaces");
 	if (statx(AT_FDCWD, "/", AT_STATX_DONT_SYNC, STATX_MNT_ID, &root) < 0)
 		return err_sys(err, E_UNAVAILABLE, "statx of the sandbox root");
+	if (root.stx_dev_major != slot->root.stx_dev_major ||
+		root.stx_dev_minor != slot->root.stx_dev_minor)
+		return err_set(err, E_INTEGRITY, "what was entered is not the root that was built");
 	slot->root_mount_id = root.stx_mnt_id;
 	if (!slot->is_rootless)
 		return 0;
@@ -409,18 +416,6 @@ static int enter_namespaces(struct slot *slot, struct err *err)
 	if (slot->sandbox_mounts < 0)
 		return err_sys(err, E_UNAVAILABLE, "opening the mount namespace");
 	return 0;
-}
-
-static int spawn_payload(struct slot *slot, struct err *err)
-{
-	bool is_v2 = slot->cgroup.backend == SANDBOX_BACKEND_CGROUP_V2;
-	long pid = spawn(0, is_v2 ? slot->cgroup.dirs[0] : -1, NULL, slot_payload_main, slot);
-	if (pid < 0) {
-		errno = (int)-pid;
-		return err_sys(err, E_UNAVAILABLE, "starting the payload");
-	}
-	slot->payload_pid = (pid_t)pid;
-	return wait_stage(&slot->payload_stage, slot->payload_pid, "payload", err);
 }
 
 static void note_enforced(struct slot *slot)
@@ -473,14 +468,6 @@ int build_take_filter(struct err *err)
 	return 0;
 }
 
-int build_enter(struct slot *slot, struct err *err)
-{
-	TRY(wait_stage(&slot->init_stage, slot->init_pid, "building the sandbox", err));
-	fd_close(&slot->lifeline[0]);
-	TRY(enter_namespaces(slot, err));
-	return slot_landlock_prepare(slot, err);
-}
-
 static int make_zygote_control(struct slot *slot, struct err *err)
 {
 	int pair[2];
@@ -490,9 +477,50 @@ static int make_zygote_control(struct slot *slot, struct err *err)
 	return 0;
 }
 
+/* What PID 1 attaches, in the namespaces that it makes at the same time. */
+int build_make_mounts(struct slot *slot, struct err *err)
+{
+	const char *step = "";
+	long status = slot->config.is_warm ? 0 : slot_build_root(slot, &slot->overlay, &step);
+	if (status == 0)
+		status = slot_make_writable(slot, &step);
+	if (status < 0) {
+		errno = (int)-status;
+		return err_sys(err, E_UNAVAILABLE, "building the sandbox: %s", step);
+	}
+	slot->disk = (int)status;
+	sys_word_set(&slot->mounts_ready, 1);
+	return 0;
+}
+
+/* While PID 1 still works: it has much to shed that needs no mounts. */
+static int spawn_payload(struct slot *slot, struct err *err)
+{
+	bool is_v2 = slot->cgroup.backend == SANDBOX_BACKEND_CGROUP_V2;
+	if (setns(slot->init_pidfd, CLONE_NEWPID) < 0)
+		return err_sys(err, E_UNAVAILABLE, "entering the sandbox's pid namespace");
+	long pid = spawn(0, is_v2 ? slot->cgroup.dirs[0] : -1, NULL, slot_payload_main, slot);
+	if (pid < 0) {
+		errno = (int)-pid;
+		return err_sys(err, E_UNAVAILABLE, "starting the payload");
+	}
+	slot->payload_pid = (pid_t)pid;
+	return 0;
+}
+
+/* PID 1 is ready: to where it is. */
+static int enter(struct slot *slot, struct err *err)
+{
+	TRY(wait_stage(&slot->init_stage, slot->init_pid, "building the sandbox", err));
+	fd_close(&slot->skeleton);
+	fd_close(&slot->overlay);
+	if (!slot->config.is_zygote)
+		fd_close(&slot->disk);
+	return enter_namespaces(slot, err);
+}
+
 int build_start_payload(struct slot *slot, struct err *err)
 {
-	TRY(make_stdio(slot, err));
 	if (slot->config.is_prepared)
 		slot->next_message = mem_alloc(1, WIRE_MESSAGE_MAX);
 	if (slot->config.is_zygote)
@@ -502,6 +530,11 @@ int build_start_payload(struct slot *slot, struct err *err)
 	if (slot->config.is_parked)
 		TRY(make_pipe(slot->note, err));
 	TRY(spawn_payload(slot, err));
+	TRY(make_stdio(slot, err));
+	TRY(enter(slot, err));
+	TRY(slot_landlock_finish(slot, err));
+	sys_word_set(&slot->payload_kit, 1);
+	TRY(wait_stage(&slot->payload_stage, slot->payload_pid, "payload", err));
 	note_enforced(slot);
 	return 0;
 }
@@ -509,12 +542,14 @@ int build_start_payload(struct slot *slot, struct err *err)
 int build_sandbox(struct slot *slot, struct err *err)
 {
 	TRY(build_start_init(slot, err));
+	TRY(build_hold_host(slot, err));
+	TRY(build_make_mounts(slot, err));
 	TRY(cgroup_make(
 		&slot->cgroup, getpid(), slot->is_rootless, &slot->parsed.plan.limits, err));
 	TRY(build_make_userns(slot, err));
 	/* PID 1 is still building: this costs no time. It has no filter; it does nothing more. */
 	TRY(build_take_filter(err));
-	TRY(build_enter(slot, err));
+	TRY(slot_landlock_begin(slot, slot->overlay, err));
 	TRY(build_start_payload(slot, err));
 	return build_shed_rights(slot, err);
 }
@@ -544,7 +579,6 @@ int build_check(struct slot *slot, struct err *err)
 /* A build that failed half-way still has tasks; PID 1 takes the others with it. */
 static void end_tasks(struct slot *slot)
 {
-	fd_close(&slot->lifeline[1]);
 	fd_close(&slot->zygote_control);
 	if (slot->init_pid > 0)
 		(void)kill(slot->init_pid, SIGKILL);
@@ -588,6 +622,8 @@ void build_undo(struct slot *slot)
 	fd_close(&slot->userns);
 	fd_close(&slot->sandbox_mounts);
 	fd_close(&slot->disk);
+	fd_close(&slot->skeleton);
+	fd_close(&slot->overlay);
 	fd_close(&slot->base_mounts);
 	fd_close(&slot->base_pids);
 	(void)setns(slot->host_mounts, CLONE_NEWNS); /* frees the sandbox's mounts */

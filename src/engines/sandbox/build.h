@@ -6,8 +6,11 @@
 
 void build_empty(struct slot *slot, int control);
 
-/* Open what of the host is needed later; ret_signals wakes at SIGCHLD. */
-int build_host(struct slot *slot, int *ret_signals, struct err *err) MUST_CHECK;
+/* A supervisor of whatever process this was: its name, groups, signals blocked, user namespace. */
+int build_become(struct slot *slot, struct err *err) MUST_CHECK;
+
+/* Open what of the host is needed later, and slot->signals, which wakes at SIGCHLD. */
+int build_hold_host(struct slot *slot, struct err *err) MUST_CHECK;
 
 /* Wait for the first message: a plan to run, or one to prepare for. */
 int build_receive(struct slot *slot, struct err *err) MUST_CHECK;
@@ -26,7 +29,7 @@ int build_make_userns(struct slot *slot, struct err *err) MUST_CHECK;
 int build_take_filter(struct err *err) MUST_CHECK;
 int build_shed_rights(const struct slot *slot, struct err *err) MUST_CHECK;
 int build_start_init(struct slot *slot, struct err *err) MUST_CHECK;
-int build_enter(struct slot *slot, struct err *err) MUST_CHECK; /* once PID 1 is ready */
+int build_make_mounts(struct slot *slot, struct err *err) MUST_CHECK; /* for PID 1 to attach */
 int build_start_payload(struct slot *slot, struct err *err) MUST_CHECK;
 /* Everything of one run: tasks, pipes, descriptors; all but the tasks. */
 void build_undo_run(struct slot *slot);

@@ -3,18 +3,23 @@
  *
  * PID 1 is a task of ours, not the payload: a payload that is PID 1 would ignore its own abort()
  * and SIGTERM, and orphans would have no reaper. Ours lets the kernel reap them (SIGCHLD ignored)
- * and sleeps on the lifeline, a pipe whose other end only the supervisor has. Supervisor dead,
- * for whatever reason: end of file here, PID 1 exits, the kernel kills everything inside.
+ * and sleeps on the lifeline, a pidfd of the supervisor. Supervisor dead, for whatever reason and
+ * at whatever time: PID 1 exits, the kernel kills everything inside. Whoever waits for the
+ * supervisor looks at the lifeline too.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "engines/sandbox/slot.h"
 #include "engines/sandbox/sys.h"
+
+enum { LOOK_MS = 5, FOREVER_MS = -1 };
 
 /* The kernel's sigaction; libc's has another layout. */
 struct kernel_sigaction {
@@ -24,12 +29,28 @@ struct kernel_sigaction {
 	uint64_t mask;
 };
 
+static bool is_orphan(int lifeline, long timeout_ms)
+{
+	struct pollfd supervisor = { .fd = lifeline, .events = POLLIN };
+	return sys3(poll, &supervisor, 1, timeout_ms) == 1;
+}
+
+/* The supervisor makes them meanwhile. */
+static long await_mounts(const struct slot *slot, const char **ret_step)
+{
+	*ret_step = "waiting for the mounts";
+	while (!sys_word_wait_for(&slot->mounts_ready, LOOK_MS))
+		if (is_orphan(slot->lifeline, 0))
+			return -EOWNERDEAD;
+	return 0;
+}
+
 /* In mounts that have the root: what every run has anew. proc was made where one was seen. */
 static long mount_run(struct slot *slot, long proc, const char **ret_step)
 {
-	long status = slot_mount_writable(slot, ret_step);
+	long status = slot_mount_proc((int)proc, ret_step);
 	if (status == 0)
-		status = slot_mount_proc((int)proc, ret_step);
+		status = slot_mount_writable(slot, ret_step);
 	if (status == 0)
 		status = slot_mount_inputs(slot, ret_step);
 	/* Executable memory files become impossible in this pid namespace (2 = refuse). */
@@ -42,15 +63,15 @@ static long mount_run(struct slot *slot, long proc, const char **ret_step)
 static long build_warm(struct slot *slot, const char **ret_step)
 {
 	long proc = slot_make_proc(ret_step);
-	return proc < 0 ? proc : mount_run(slot, proc, ret_step);
+	if (proc < 0)
+		return proc;
+	long status = await_mounts(slot, ret_step);
+	return status < 0 ? status : mount_run(slot, proc, ret_step);
 }
 
 static long build(struct slot *slot, const char **ret_step)
 {
-	int overlay = -1;
-	long status = slot_build_root(slot, &overlay, ret_step);
-	if (status == 0 && slot->is_rootless)
-		status = slot_take_devices(slot, ret_step);
+	long status = slot->is_rootless ? slot_take_devices(slot, ret_step) : 0;
 	if (status < 0)
 		return status;
 	/* Here, because an ordinary user may only have a proc where he sees one already. */
@@ -58,10 +79,11 @@ static long build(struct slot *slot, const char **ret_step)
 	if (proc < 0)
 		return proc;
 	*ret_step = "unshare";
-	status = sys1(unshare, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS);
+	status = sys1(unshare, CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS); /* the longest step */
 	if (status == 0)
-		status = slot_enter_root(overlay, ret_step);
-	(void)sys1(close, overlay);
+		status = await_mounts(slot, ret_step);
+	if (status == 0)
+		status = slot_enter_root(slot, slot->overlay, ret_step);
 	if (status == 0 && slot->is_rootless)
 		status = slot_mount_devices(slot, ret_step);
 	if (status == 0)
@@ -96,7 +118,7 @@ static bool shed(const struct slot *slot)
 	struct kernel_sigaction ignore = { .handler = SIG_IGN };
 	(void)sys4(rt_sigaction, SIGCHLD, &ignore, 0, sizeof(ignore.mask));
 	return sys1(unshare, CLONE_FILES) == 0 &&
-	       sys3(dup3, slot->lifeline[0], SLOT_LIFELINE_FD, O_CLOEXEC) == SLOT_LIFELINE_FD &&
+	       sys3(dup3, slot->lifeline, SLOT_LIFELINE_FD, O_CLOEXEC) == SLOT_LIFELINE_FD &&
 	       sys3(close_range, SLOT_LIFELINE_FD + 1, ~0u, 0) == 0 && drop_ids(slot) &&
 	       sys5(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
 	       sys2(prctl, PR_SET_PDEATHSIG, SIGKILL) == 0;
@@ -116,9 +138,8 @@ int slot_init_main(void *argument)
 	bool is_safe = shed(slot);
 	slot->init_stage.step = "giving up privileges";
 	sys_word_set(&slot->init_stage.word, is_safe ? STAGE_READY : STAGE_FAILED);
-	char byte;
-	while (is_safe && sys3(read, SLOT_LIFELINE_FD, &byte, 1) != 0)
-		; /* nobody writes; interrupted at most */
+	while (is_safe && !is_orphan(SLOT_LIFELINE_FD, FOREVER_MS))
+		; /* interrupted */
 	return 0;
 }
 
@@ -136,6 +157,7 @@ int slot_keeper_main(void *argument)
 		(void)sys1(close, fd);
 	}
 	sys_word_set(&slot->keeper_done, 1);
-	for (;;)
-		(void)sys0(pause);
+	while (!is_orphan(slot->lifeline, FOREVER_MS))
+		;
+	return 0;
 }

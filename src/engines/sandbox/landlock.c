@@ -117,7 +117,7 @@ static int add_image_rules(const struct slot *slot, int root, struct err *err)
 	return status;
 }
 
-int slot_landlock_prepare(struct slot *slot, struct err *err)
+int slot_landlock_begin(struct slot *slot, int root, struct err *err)
 {
 	slot->landlock_abi = slot_landlock_abi();
 	if (slot->landlock_abi == 0)
@@ -131,21 +131,27 @@ int slot_landlock_prepare(struct slot *slot, struct err *err)
 	slot->ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
 	if (slot->ruleset < 0)
 		return err_sys(err, E_UNAVAILABLE, "landlock_create_ruleset");
+	/*
+	 * Everything may be read; the other rules grant no less anyway. It is needed for /app and
+	 * /data of a sandbox built ahead: they are mounted when the rules stand already, and the
+	 * walk from a file in them passes over their mount points to the root.
+	 */
+	TRY(add_rule(slot, root, ".", READ_RIGHTS, err));
+	return add_image_rules(slot, root, err);
+}
+
+int slot_landlock_finish(struct slot *slot, struct err *err)
+{
 	auto_close root = -1;
-	TRY(fd_open("/", O_PATH | O_DIRECTORY, 0, &root, err));
 	uint64_t extra = slot->config.allow_exec_in_work ? LANDLOCK_ACCESS_FS_EXECUTE : 0;
+	if (slot->landlock_abi == 0)
+		return 0;
+	TRY(fd_open("/", O_PATH | O_DIRECTORY, 0, &root, err));
 	for (size_t i = 0; i < ARRAY_SIZE(special); i++)
 		TRY(add_rule(slot, root, special[i].name,
 			special[i].rights == WRITABLE_RIGHTS ? special[i].rights | extra
 							     : special[i].rights,
 			err));
-	/*
-	 * Everything may be read; the rules above grant no less anyway. It is needed for /app and
-	 * /data of a sandbox built ahead: they are mounted when the rules stand already, and the
-	 * walk from a file in them passes over their mount points to the root.
-	 */
-	TRY(add_rule(slot, root, ".", READ_RIGHTS, err));
-	TRY(add_image_rules(slot, root, err));
 	slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_LANDLOCK);
 	return 0;
 }

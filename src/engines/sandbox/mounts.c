@@ -204,6 +204,7 @@ long slot_build_root(struct slot *slot, int *ret_overlay, const char **ret_step)
 	long skeleton = build_skeleton(slot->is_rootless, ret_step);
 	if (skeleton < 0)
 		return skeleton;
+	slot->skeleton = (int)skeleton;
 	layers.fds[layers.count++] = skeleton;
 	if (slot->files.mask_fd >= 0)
 		layers.fds[layers.count++] = slot->files.mask_fd;
@@ -211,18 +212,23 @@ long slot_build_root(struct slot *slot, int *ret_overlay, const char **ret_step)
 	long overlay = mount_overlay(&layers, ret_step);
 	if (overlay == -EINVAL)
 		overlay = mount_attached(&layers, ret_step);
-	/* The skeleton stays open: dissolving a detached mount waits 2 ms for RCU. It goes at exit.
-	 */
 	if (overlay < 0)
 		return overlay;
 	*ret_overlay = (int)overlay;
+	STEP(sys5(statx, overlay, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &slot->root),
+		"statx of the root overlay");
 	return 0;
 }
 
-/* The overlay over "/", then the old root away. */
-long slot_enter_root(int overlay, const char **ret_step)
+/*
+ * The overlay over "/", then the old root away, and with it the skeleton, somewhere below: by
+ * itself it would wait once more for RCU at the end. (Before Linux 6.15 it was attached already,
+ * and cannot be again.)
+ */
+long slot_enter_root(const struct slot *slot, int overlay, const char **ret_step)
 {
 	STEP(sys5(mount, 0, "/", 0, MS_REC | MS_PRIVATE, 0), "private mounts");
+	(void)sys5(move_mount, slot->skeleton, "", AT_FDCWD, "/proc", MOVE_FROM_FD);
 	STEP(sys5(move_mount, overlay, "", AT_FDCWD, "/", MOVE_FROM_FD), "attach root");
 	STEP(sys1(fchdir, overlay), "fchdir root");
 	STEP(sys2(pivot_root, ".", "."), "pivot_root");
@@ -241,7 +247,7 @@ static const struct {
 	{ "work", "/work/work", "/work" }, /* last: covers the others' way */
 };
 
-long slot_mount_writable(struct slot *slot, const char **ret_step)
+long slot_make_writable(const struct slot *slot, const char **ret_step)
 {
 	const struct sandbox_limits *limits = &slot->parsed.plan.limits;
 	long attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOATIME;
@@ -259,14 +265,15 @@ long slot_mount_writable(struct slot *slot, const char **ret_step)
 		STEP(sys5(fchownat, dir, writable[i].name, slot->host_uid, slot->host_uid, 0),
 			writable[i].name);
 	}
-	STEP(sys5(move_mount, dir, "", AT_FDCWD, "/work", MOVE_FROM_FD), "attach tmpfs");
+	return dir;
+}
+
+long slot_mount_writable(const struct slot *slot, const char **ret_step)
+{
+	STEP(sys5(move_mount, slot->disk, "", AT_FDCWD, "/work", MOVE_FROM_FD), "attach tmpfs");
 	for (size_t i = 0; i < ARRAY_SIZE(writable); i++)
 		STEP(sys5(mount, writable[i].below, writable[i].target, 0, MS_BIND, 0),
 			writable[i].target);
-	if (slot->config.is_zygote)
-		slot->disk = (int)dir;
-	else
-		(void)sys1(close, dir);
 	return 0;
 }
 

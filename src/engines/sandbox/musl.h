@@ -1,8 +1,8 @@
 /*
  * What musl 1.2.3 lacks of Linux, for the static supervisor alone (tools/musl-cc.sh includes this
- * file first; everything else is built with glibc's headers). Why musl: glibc's start asks a virtual
- * processor a hundred CPUID questions, 150 us, as much as everything else before the first fork.
- * Values: include/uapi/linux/mount.h, stat.h, close_range.h.
+ * file first; everything else is built with glibc's headers). Why musl: glibc's start asks a
+ * virtual processor a hundred CPUID questions, 150 us, as much as everything else before the first
+ * fork. Values: include/uapi/linux/mount.h, stat.h, close_range.h.
  */
 #ifndef ENGINES_SANDBOX_MUSL_H
 #define ENGINES_SANDBOX_MUSL_H

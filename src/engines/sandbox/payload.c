@@ -2,12 +2,13 @@
  * The payload before it is the payload: sheds everything it was born with, then execs. Raw calls
  * only (see sys.h).
  *
- * It is born as a child of the supervisor inside the sandbox's namespaces, host root, on the
- * supervisor's memory and descriptor table. In this order: into its cgroups; into a cgroup
- * namespace rooted there; into a user namespace that owns none of the others, so that even
- * regained capabilities would have no object; ids, capabilities, rlimits; no_new_privs; Landlock;
- * a descriptor table of its own with 0, 1 and 2; system call filter. Then it waits (hot tiers wait
- * here for their plan) and execs.
+ * It is born as a child of the supervisor inside the sandbox's pid namespace, host root, on the
+ * supervisor's memory and descriptor table, while PID 1 still mounts. In this order: into its
+ * cgroups; into a cgroup namespace rooted there; rlimits; into PID 1's namespaces; into a user
+ * namespace that owns none of them, so that even regained capabilities would have no object; ids,
+ * capabilities; no_new_privs. Meanwhile the supervisor has made its streams and Landlock rules:
+ * Landlock; a descriptor table of its own with 0, 1 and 2; system call filter. Then it waits (hot
+ * tiers wait here for their plan) and execs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +63,10 @@ static long join_cgroups(const struct slot *slot, const char **ret_step)
 static long set_rlimit(int resource, struct rlimit wanted)
 {
 	struct rlimit given;
-	long status = sys4(prlimit64, 0, resource, 0, &given);
+	long status = sys4(prlimit64, 0, resource, &wanted, 0);
+	if (status != -EPERM)
+		return status;
+	status = sys4(prlimit64, 0, resource, 0, &given);
 	if (status < 0)
 		return status;
 	wanted.rlim_max = MIN(wanted.rlim_max, given.rlim_max);
@@ -160,27 +164,59 @@ static long choose_profile(const struct slot *slot)
 	return status;
 }
 
+/*
+ * Where PID 1 is. A warm one changes nothing that is mounted on "/", so there we need not wait for
+ * it; else "/" is the sandbox's root only when it is ready.
+ */
+static long enter_namespaces(const struct slot *slot, const char **ret_step)
+{
+	long kinds = CLONE_NEWNS;
+	if (!slot->config.is_warm) {
+		kinds |= CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+		sys_word_wait(&slot->init_stage.word);
+		if (__atomic_load_n(&slot->init_stage.word, __ATOMIC_ACQUIRE) != STAGE_READY)
+			return -ECANCELED;
+	}
+	STEP(sys2(setns, slot->init_pidfd, kinds), "entering the sandbox's namespaces");
+	return 0;
+}
+
+/* Whatever went wrong before: nothing is executed but below the root that was built. */
+static long check_root(const struct slot *slot, const char **ret_step)
+{
+	struct statx root;
+	STEP(sys5(statx, AT_FDCWD, "/", AT_STATX_DONT_SYNC, STATX_MNT_ID, &root), "statx of /");
+	*ret_step = "/ is not the sandbox's root";
+	return root.stx_mnt_id == slot->root_mount_id ? 0 : -EXDEV;
+}
+
 static long shed(struct slot *slot, const char **ret_step)
 {
 	const uint64_t no_signals = 0;
 	bool is_zygote = slot->config.is_zygote;
 	long id = is_zygote ? SLOT_ZYGOTE_ID : SANDBOX_UID_INSIDE;
 	long status = join_cgroups(slot, ret_step);
-	if (status < 0)
-		return status;
-	STEP(choose_profile(slot), "AppArmor profile " APPARMOR_PROFILE);
-	STEP(sys2(setns, slot->userns, CLONE_NEWUSER), "entering the user namespace");
-	STEP(sys3(setresgid, id, id, id), "gid");
-	STEP(sys3(setresuid, id, id, id), "uid");
-	status = set_rlimits(slot, ret_step);
+	if (status == 0)
+		status = set_rlimits(slot, ret_step);
 	if (status < 0)
 		return status;
 	STEP(sys0(setsid), "setsid");
 	STEP(sys1(umask, S_IWGRP | S_IWOTH) < 0 ? -1L : 0L, "umask");
+	STEP(choose_profile(slot), "AppArmor profile " APPARMOR_PROFILE);
+	status = enter_namespaces(slot, ret_step);
+	if (status < 0)
+		return status;
+	STEP(sys2(setns, slot->userns, CLONE_NEWUSER), "entering the user namespace");
+	STEP(sys3(setresgid, id, id, id), "gid");
+	STEP(sys3(setresuid, id, id, id), "uid");
 	status = drop_capabilities(is_zygote, ret_step);
 	if (status < 0)
 		return status;
 	STEP(sys5(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
+	sys_word_wait(&slot->payload_kit);
+	status = check_root(slot, ret_step);
+	if (status < 0)
+		return status;
 	if (slot->ruleset >= 0 && !is_zygote) /* its children get their own, and the lock */
 		STEP(sys2(landlock_restrict_self, slot->ruleset, 0), "landlock_restrict_self");
 	STEP(keep_descriptors(slot), "own descriptor table");

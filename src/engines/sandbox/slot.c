@@ -57,7 +57,6 @@ enum {
 struct loop {
 	struct slot *slot;
 	struct tracer tracer;
-	int signals;
 	bool is_behind;              /* there may be statuses that were not taken yet */
 	uint64_t wall_deadline_usec; /* on the slot's clock */
 	uint64_t next_cpu_usec;
@@ -304,7 +303,7 @@ static void wait_once(struct loop *loop)
 	struct signalfd_siginfo info;
 	struct timespec rest = time_to_next(loop);
 	struct pollfd fds[] = {
-		{ .fd = loop->signals, .events = POLLIN },
+		{ .fd = loop->slot->signals, .events = POLLIN },
 		{ .fd = slot->control, .events = POLLIN },
 		watch(&slot->in),
 		watch(&slot->out),
@@ -314,7 +313,7 @@ static void wait_once(struct loop *loop)
 	int ready = ppoll(fds, ARRAY_SIZE(fds), &rest, NULL);
 	/* The signal is taken before the statuses: one that comes between stays to wake us. */
 	bool is_interrupted = ready > 0 && fds[0].revents &&
-			      read(loop->signals, &info, sizeof(info)) > 0 &&
+			      read(loop->slot->signals, &info, sizeof(info)) > 0 &&
 			      info.ssi_signo != SIGCHLD;
 	reap(loop, false);
 	if (slot->payload_reaped && loop->tracer.count == 0)
@@ -372,13 +371,13 @@ static void end_all(struct loop *loop)
 	struct slot *slot = loop->slot;
 	struct signalfd_siginfo info;
 	for (int i = 0; slot->zygote_pid; i++) {
-		struct pollfd woken = { .fd = loop->signals, .events = POLLIN };
+		struct pollfd woken = { .fd = loop->slot->signals, .events = POLLIN };
 		kill_run(slot);
 		reap(loop, true);
 		if (cgroup_tasks(&slot->cgroup) == 1)
 			return;
 		if (poll(&woken, 1, SETTLE_LOOK_MS) > 0)
-			(void)!read(loop->signals, &info, sizeof(info));
+			(void)!read(loop->slot->signals, &info, sizeof(info));
 		if (i == SETTLE_LOOKS)
 			slot->zygote_pid = 0;
 	}
@@ -440,7 +439,7 @@ static int parking_failed(struct slot *slot, struct err *err)
 static void take_signal(const struct loop *loop)
 {
 	struct signalfd_siginfo info;
-	if (read(loop->signals, &info, sizeof(info)) > 0 && info.ssi_signo != SIGCHLD)
+	if (read(loop->slot->signals, &info, sizeof(info)) > 0 && info.ssi_signo != SIGCHLD)
 		slot_end(loop->slot, SANDBOX_CAUSE_CANCELLED, "interrupted");
 }
 
@@ -451,7 +450,7 @@ static int park(struct loop *loop, struct err *err)
 	sys_word_set(&slot->payload_go, 1);
 	while (!slot->has_note && !slot->has_cause) {
 		struct pollfd fds[] = {
-			{ .fd = loop->signals, .events = POLLIN },
+			{ .fd = loop->slot->signals, .events = POLLIN },
 			{ .fd = slot->control, .events = POLLIN },
 			{ .fd = slot->note[0], .events = POLLIN },
 		};
@@ -485,7 +484,7 @@ static int wait_for_plan(struct loop *loop, struct err *err)
 	slot_send(slot, &event);
 	for (;;) {
 		struct pollfd fds[] = {
-			{ .fd = loop->signals, .events = POLLIN },
+			{ .fd = loop->slot->signals, .events = POLLIN },
 			{ .fd = slot->control, .events = POLLIN },
 		};
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
@@ -562,18 +561,18 @@ static void report_gone(struct slot *slot)
 }
 
 /* Wait for the next plan of a warm sandbox; false when the caller is gone or a signal came. */
-static bool await_next(const struct slot *slot, int signals)
+static bool await_next(const struct slot *slot)
 {
 	for (;;) {
 		struct signalfd_siginfo info;
 		uint8_t byte;
 		struct pollfd fds[] = {
 			{ .fd = slot->control, .events = POLLIN },
-			{ .fd = signals, .events = POLLIN },
+			{ .fd = slot->signals, .events = POLLIN },
 		};
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
 			continue;
-		if (fds[1].revents && read(signals, &info, sizeof(info)) > 0 &&
+		if (fds[1].revents && read(slot->signals, &info, sizeof(info)) > 0 &&
 			info.ssi_signo != SIGCHLD)
 			return false;
 		if (fds[0].revents)
@@ -582,11 +581,11 @@ static bool await_next(const struct slot *slot, int signals)
 }
 
 /* One run in a warm sandbox. True when another may follow. */
-static bool run_warm_once(struct slot *slot, int signals)
+static bool run_warm_once(struct slot *slot)
 {
-	struct loop loop = { .slot = slot, .signals = signals };
+	struct loop loop = { .slot = slot };
 	struct err err;
-	if (warm_begin(slot, signals, &err) < 0) {
+	if (warm_begin(slot, &err) < 0) {
 		report_failure(slot, &err);
 		return false;
 	}
@@ -599,9 +598,9 @@ static bool run_warm_once(struct slot *slot, int signals)
 }
 
 /* The program of a zygote runs ahead of all runs, as a parked one does ahead of its own. */
-static int start_zygote(struct slot *slot, int signals, struct err *err)
+static int start_zygote(struct slot *slot, struct err *err)
 {
-	struct loop loop = { .slot = slot, .signals = signals };
+	struct loop loop = { .slot = slot };
 	TRY(zygote_build(slot, err));
 	int status = tracer_start(&loop.tracer, slot, err);
 	if (status == 0)
@@ -615,25 +614,25 @@ static int start_zygote(struct slot *slot, int signals, struct err *err)
 	return status;
 }
 
-static void run_warm(struct slot *slot, int signals)
+static void run_warm(struct slot *slot)
 {
 	struct sandbox_event ready = { .kind = SANDBOX_EVENT_READY };
 	struct err err;
 	bool is_ready = warm_build(slot, &err) == 0 &&
-			(!slot->config.is_zygote || start_zygote(slot, signals, &err) == 0);
+			(!slot->config.is_zygote || start_zygote(slot, &err) == 0);
 	if (!is_ready)
 		report_failure(slot, &err);
 	while (is_ready) {
 		slot_send(slot, &ready);
-		is_ready = await_next(slot, signals) && run_warm_once(slot, signals);
+		is_ready = await_next(slot) && run_warm_once(slot);
 	}
 	build_undo(slot);
 	report_gone(slot);
 }
 
-static void run_slot(struct slot *slot, int signals)
+static void run_slot(struct slot *slot)
 {
-	struct loop loop = { .slot = slot, .signals = signals };
+	struct loop loop = { .slot = slot };
 	struct err err;
 	if (build_sandbox(slot, &err) < 0) {
 		report_failure(slot, &err);
@@ -651,23 +650,23 @@ static void run_slot(struct slot *slot, int signals)
 int slot_serve(int control, struct err *err)
 {
 	struct slot *slot = mem_alloc(1, sizeof(*slot));
-	auto_close signals = -1;
 	build_empty(slot, control);
 	char ignored;
-	int status = build_host(slot, &signals, err);
+	int status = build_become(slot, err);
 	if (status == 0)
 		status = build_receive(slot, err);
 	else /* take the plan all the same: a message that nobody read resets the connection */
 		(void)!recv(control, &ignored, sizeof(ignored), 0);
 	if (status == 0 && slot->config.is_warm) {
-		run_warm(slot, signals);
+		run_warm(slot);
 	} else if (status == 0) {
-		run_slot(slot, signals);
+		run_slot(slot);
 	} else {
 		report_failure(slot, err);
 		report_gone(slot);
 	}
 	buf_done(&slot->queue);
+	fd_close(&slot->signals);
 	mem_free(slot);
 	return status;
 }
@@ -677,16 +676,16 @@ int slot_run_local(const struct sandbox_plan *plan, const struct sandbox_files *
 	struct err *err)
 {
 	struct slot *slot = mem_alloc(1, sizeof(*slot));
-	auto_close signals = -1;
 	build_empty(slot, -1);
 	slot->sink = sink;
 	slot->sink_context = context;
-	int status = build_host(slot, &signals, err);
+	int status = build_become(slot, err);
 	if (status == 0)
 		status = build_take(slot, plan, files, err);
 	if (status == 0)
-		run_slot(slot, signals);
+		run_slot(slot);
 	buf_done(&slot->queue);
+	fd_close(&slot->signals);
 	mem_free(slot);
 	return status;
 }

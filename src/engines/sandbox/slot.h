@@ -3,8 +3,9 @@
  *
  * Four tasks share this structure and the memory it lies in until two of them are finished:
  *
- *	supervisor  host root; owns cgroups, pipes, clock, tracer; copies bytes; decides the cause
- *	init        PID 1 of the sandbox; builds mounts and namespaces, then sheds everything and
+ *	supervisor  host root; builds the root; owns cgroups, pipes, clock, tracer; copies bytes;
+ *	            decides the cause
+ *	init        PID 1 of the sandbox; makes namespaces and mounts, then sheds everything and
  *	            only exists: when it dies, the kernel kills all that is inside
  *	keeper      makes the payload's user namespace, and is killed when that is taken over
  *	payload     child of the supervisor, born inside the pid namespace; sheds everything, execs
@@ -16,6 +17,7 @@
 
 #include <sched.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "engines/sandbox/cgroup.h"
@@ -26,7 +28,7 @@ enum {
 	SLOT_STACK_BYTES = 32 * 1024,
 	SLOT_STACKS = 3,                      /* init, keeper, payload */
 	SLOT_INIT_UID = SANDBOX_UID_BASE - 1, /* of PID 1, once it has shed its rights */
-	SLOT_LIFELINE_FD = 0,                 /* in init: its only descriptor */
+	SLOT_LIFELINE_FD = 0,                 /* in init: its only descriptor, the supervisor */
 	SLOT_DEVICES = 5,
 	SLOT_JOB_FD = 64, /* in a parked program: its job; its notes */
 	SLOT_NOTE_FD = 65,
@@ -67,6 +69,7 @@ struct slot_config {
 
 struct slot {
 	int control; /* -1 once the caller is gone */
+	int signals; /* a signalfd: deaths and stops, and whoever asks us to end */
 	void (*sink)(void *context, const struct sandbox_event *event); /* instead of control */
 	void *sink_context;
 	struct wire_parsed parsed;
@@ -87,10 +90,14 @@ struct slot {
 	uint32_t enforced;
 	uint32_t host_uid;
 
-	int lifeline[2];
+	int lifeline; /* our own pidfd: what others know that we live by */
 	pid_t init_pid;
 	int init_pidfd;
 	struct slot_stage init_stage;
+	int skeleton;          /* a layer of it */
+	int overlay;           /* the root, not attached yet; -1 */
+	int disk;              /* the tmpfs itself, of which the run sees five directories; -1 */
+	uint32_t mounts_ready; /* init may attach them */
 
 	int base_mounts; /* warm: our mounts and pid namespace between two runs */
 	int base_pids;
@@ -99,13 +106,13 @@ struct slot {
 
 	pid_t zygote_pid; /* 0 until it is ready, and when it is dead */
 	int zygote_control;
-	int disk; /* the tmpfs itself, of which the run sees five directories */
 
 	pid_t keeper_pid;
 	uint32_t keeper_done;
 	int userns;
 
 	pid_t payload_pid;
+	uint32_t payload_kit;            /* its streams and Landlock rules are there */
 	struct slot_stage payload_stage; /* READY: everything shed, waiting for go */
 	uint32_t payload_go;
 	int exec_error;
@@ -121,6 +128,7 @@ struct slot {
 	int results_fd;           /* what the program left, for DONE; -1 none */
 	int ruleset;              /* Landlock, -1 none */
 	int landlock_abi;
+	struct statx root; /* of the overlay: whatever is entered must be this */
 	uint64_t root_mount_id;
 	cpu_set_t processors;
 	uint64_t processor_count;
@@ -151,8 +159,9 @@ long slot_set_hostname(const struct slot *slot, const char **ret_step);
 
 /* mounts.c: raw system calls; return 0 (make_proc: a descriptor) or -errno and name the step. */
 long slot_build_root(struct slot *slot, int *ret_overlay, const char **ret_step);
-long slot_enter_root(int overlay, const char **ret_step);
-long slot_mount_writable(struct slot *slot, const char **ret_step);
+long slot_enter_root(const struct slot *slot, int overlay, const char **ret_step);
+long slot_make_writable(const struct slot *slot, const char **ret_step); /* a descriptor too */
+long slot_mount_writable(const struct slot *slot, const char **ret_step);
 long slot_unmount_writable(struct slot *slot, const char **ret_step); /* a zygote's */
 long slot_take_devices(struct slot *slot, const char **ret_step);
 long slot_mount_devices(const struct slot *slot, const char **ret_step);
@@ -163,8 +172,12 @@ long slot_mount_inputs(const struct slot *slot, const char **ret_step);
 /* payload.c: entry of the payload-to-be. */
 int slot_payload_main(void *argument);
 
-/* landlock.c: prepare the ruleset below the entered root; 0 when the kernel has none. */
-int slot_landlock_prepare(struct slot *slot, struct err *err) MUST_CHECK;
+/*
+ * landlock.c: the ruleset; 0 when the kernel has none. First the rules for what is in root, the
+ * image, entered or not; then those for what is mounted, once we are inside.
+ */
+int slot_landlock_begin(struct slot *slot, int root, struct err *err) MUST_CHECK;
+int slot_landlock_finish(struct slot *slot, struct err *err) MUST_CHECK;
 int slot_landlock_abi(void);
 
 /*

@@ -1,6 +1,7 @@
 /* See sys.h. */
 #include "engines/sandbox/sys.h"
 
+#include <limits.h>
 #include <linux/futex.h>
 #include <time.h>
 
@@ -32,5 +33,5 @@ bool sys_word_wait_for(const uint32_t *word, long ms)
 void sys_word_set(uint32_t *word, uint32_t value)
 {
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
-	(void)sys3(futex, word, FUTEX_WAKE, 1);
+	(void)sys3(futex, word, FUTEX_WAKE, INT_MAX);
 }

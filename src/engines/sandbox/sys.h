@@ -62,7 +62,7 @@ static inline long sys_spawn(struct clone_args *args, int (*function)(void *), v
 	return result;
 }
 
-/* A word that one task sets once and another waits for. 0 means "not yet". */
+/* A word that one task sets once and others wait for. 0 means "not yet". */
 void sys_word_wait(const uint32_t *word);
 /* The same for at most ms milliseconds; whether the word is set. */
 bool sys_word_wait_for(const uint32_t *word, long ms);

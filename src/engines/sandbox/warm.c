@@ -39,7 +39,8 @@ static int make_base(struct slot *slot, struct err *err)
 	TRY(failed(slot_build_root(slot, &overlay, &step), step, err));
 	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
 		return err_sys(err, E_UNAVAILABLE, "making namespaces");
-	TRY(failed(slot_enter_root(overlay, &step), step, err));
+	TRY(failed(slot_enter_root(slot, overlay, &step), step, err));
+	fd_close(&slot->skeleton);
 	TRY(failed(slot_set_hostname(slot, &step), step, err));
 	slot->base_mounts = openat(slot->host_proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	slot->base_pids = openat(slot->host_proc, "self/ns/pid", O_RDONLY | O_CLOEXEC);
@@ -53,6 +54,7 @@ int warm_build(struct slot *slot, struct err *err)
 	if (slot->is_rootless)
 		return err_set(err, E_UNSUPPORTED, "the %s tier needs root; use cold",
 			sandbox_tier_name(slot->config.tier));
+	TRY(build_hold_host(slot, err));
 	slot->template = slot->parsed.plan;
 	slot->plan_room = mem_alloc(1, WIRE_MESSAGE_MAX);
 	TRY(cgroup_make(&slot->cgroup, getpid(), false, &slot->parsed.plan.limits, err));
@@ -63,7 +65,14 @@ int warm_build(struct slot *slot, struct err *err)
 	return build_shed_rights(slot, err);
 }
 
-int warm_begin(struct slot *slot, int signals, struct err *err)
+int warm_landlock(struct slot *slot, struct err *err)
+{
+	auto_close root = -1;
+	TRY(fd_open("/", O_PATH | O_DIRECTORY, 0, &root, err));
+	return slot_landlock_begin(slot, root, err);
+}
+
+int warm_begin(struct slot *slot, struct err *err)
 {
 	enum wire_kind kind;
 	slot->next_message = slot->plan_room;
@@ -74,9 +83,10 @@ int warm_begin(struct slot *slot, int signals, struct err *err)
 		return err_set(err, E_CONFLICT, "this sandbox was prepared for another %s",
 			difference ? difference : "message");
 	if (slot->config.is_zygote)
-		return zygote_begin(slot, signals, err);
+		return zygote_begin(slot, err);
 	TRY(build_start_init(slot, err));
-	TRY(build_enter(slot, err));
+	TRY(build_make_mounts(slot, err));
+	TRY(warm_landlock(slot, err));
 	return build_start_payload(slot, err);
 }
 
@@ -102,7 +112,7 @@ static bool end_run(struct slot *slot)
 	build_undo_run(slot);
 	slot->init_stage = slot->payload_stage = (struct slot_stage){};
 	slot->init_pid = 0;
-	slot->payload_go = 0;
+	slot->payload_go = slot->payload_kit = slot->mounts_ready = 0;
 	return setns(slot->base_mounts, CLONE_NEWNS) == 0 &&
 	       setns(slot->base_pids, CLONE_NEWPID) == 0;
 }

@@ -7,8 +7,11 @@
 /* What stays between runs. E_UNSUPPORTED for an ordinary user. */
 int warm_build(struct slot *slot, struct err *err) MUST_CHECK;
 
-/* Take the plan that waits, build its run, up to a payload that waits. signals wakes at SIGCHLD. */
-int warm_begin(struct slot *slot, int signals, struct err *err) MUST_CHECK;
+/* Landlock rules for the image, in whose mounts we are. */
+int warm_landlock(struct slot *slot, struct err *err) MUST_CHECK;
+
+/* Take the plan that waits, build its run, up to a payload that waits. */
+int warm_begin(struct slot *slot, struct err *err) MUST_CHECK;
 
 /* All of the run is dead: remove the rest of it. True when another may follow. */
 bool warm_end(struct slot *slot);

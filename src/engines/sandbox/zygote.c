@@ -35,6 +35,7 @@
 #include "engines/sandbox/build.h"
 #include "engines/sandbox/filter.h"
 #include "engines/sandbox/remote.h"
+#include "engines/sandbox/warm.h"
 #include "kit/base/fd.h"
 
 enum {
@@ -52,7 +53,8 @@ int zygote_build(struct slot *slot, struct err *err)
 	if (!cgroup_set_tasks(&slot->cgroup, slot_tasks_max(slot)))
 		return err_sys(err, E_UNAVAILABLE, "task limit");
 	TRY(build_start_init(slot, err));
-	TRY(build_enter(slot, err));
+	TRY(build_make_mounts(slot, err));
+	TRY(warm_landlock(slot, err));
 	return build_start_payload(slot, err);
 }
 
@@ -71,11 +73,17 @@ static int renew(struct slot *slot, struct err *err)
 	if (status == 0)
 		status = slot_unmount_writable(slot, &step);
 	if (status == 0)
+		status = slot_make_writable(slot, &step);
+	if (status >= 0) {
+		slot->disk = (int)status;
 		status = slot_mount_writable(slot, &step);
-	if (status == 0)
-		return slot_landlock_prepare(slot, err);
-	errno = (int)-status;
-	return err_sys(err, E_UNAVAILABLE, "renewing the disk: %s", step);
+	}
+	if (status < 0) {
+		errno = (int)-status;
+		return err_sys(err, E_UNAVAILABLE, "renewing the disk: %s", step);
+	}
+	TRY(warm_landlock(slot, err));
+	return slot_landlock_finish(slot, err);
 }
 
 int zygote_ready(struct slot *slot, struct err *err)
@@ -198,7 +206,7 @@ static int send_files(struct slot *slot, struct err *err)
 	return status;
 }
 
-int zygote_begin(struct slot *slot, int signals, struct err *err)
+int zygote_begin(struct slot *slot, struct err *err)
 {
 	const char *step = "";
 	unsigned long child = 0;
@@ -208,12 +216,12 @@ int zygote_begin(struct slot *slot, int signals, struct err *err)
 		return err_sys(err, E_UNAVAILABLE, "mounting %s", step);
 	}
 	TRY(send_files(slot, err));
-	TRY(await_stop(signals, slot->zygote_pid, PTRACE_EVENT_FORK, err));
+	TRY(await_stop(slot->signals, slot->zygote_pid, PTRACE_EVENT_FORK, err));
 	if (ptrace(PTRACE_GETEVENTMSG, slot->zygote_pid, 0, &child) < 0 ||
 		ptrace(PTRACE_CONT, slot->zygote_pid, 0, 0) < 0)
 		return err_sys(err, E_UNAVAILABLE, "the zygote died");
 	slot->payload_pid = (pid_t)child;
-	TRY(await_stop(signals, slot->payload_pid, PTRACE_EVENT_STOP, err));
+	TRY(await_stop(slot->signals, slot->payload_pid, PTRACE_EVENT_STOP, err));
 	TRY(limit_files(slot, err));
 	return shed(slot, err);
 }

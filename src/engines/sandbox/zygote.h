@@ -11,7 +11,7 @@ int zygote_build(struct slot *slot, struct err *err) MUST_CHECK;
 int zygote_ready(struct slot *slot, struct err *err) MUST_CHECK;
 
 /* The plan is there: a child, stopped before its first instruction, with all rights shed. */
-int zygote_begin(struct slot *slot, int signals, struct err *err) MUST_CHECK;
+int zygote_begin(struct slot *slot, struct err *err) MUST_CHECK;
 
 /* A wait status of the zygote itself. */
 void zygote_handle(struct slot *slot, int status);

@@ -17,7 +17,7 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-enum { READ_STEP = 64 * 1024, PATH_BYTES_MAX = 4096 };
+enum { READ_FIRST = 4096, WIPE_STEP = 64 * 1024, PATH_BYTES_MAX = 4096 };
 
 void fd_close(int *fd)
 {
@@ -44,9 +44,10 @@ int fd_write_all(int fd, struct view bytes, struct err *err)
 int fd_read_all(int fd, size_t limit, struct buf *buf, struct err *err)
 {
 	size_t total = 0;
+	TRY(buf_reserve(buf, READ_FIRST, err));
 	for (;;) {
-		TRY(buf_reserve(buf, READ_STEP, err));
-		ssize_t got = read(fd, buf->data + buf->size, READ_STEP);
+		TRY(buf_reserve(buf, 1, err)); /* doubles when full */
+		ssize_t got = read(fd, buf->data + buf->size, buf->capacity - buf->size - 1);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
@@ -160,12 +161,12 @@ int fd_memfd(const char *name, int *ret_fd, struct err *err)
 
 int fd_wipe(int fd, struct err *err)
 {
-	static const uint8_t zeros[READ_STEP];
+	static const uint8_t zeros[WIPE_STEP];
 	struct stat status;
 	if (fstat(fd, &status) < 0)
 		return err_sys(err, E_UNAVAILABLE, "fstat before wiping");
-	for (off_t at = 0; at < status.st_size; at += READ_STEP) {
-		size_t size = (size_t)MIN(status.st_size - at, (off_t)READ_STEP);
+	for (off_t at = 0; at < status.st_size; at += WIPE_STEP) {
+		size_t size = (size_t)MIN(status.st_size - at, (off_t)WIPE_STEP);
 		if (pwrite(fd, zeros, size, at) != (ssize_t)size)
 			return err_sys(err, E_UNAVAILABLE, "wiping at offset %lld", (long long)at);
 	}
