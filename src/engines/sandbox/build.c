@@ -267,7 +267,7 @@ static long spawn(
 	return sys_spawn(&args, function, slot);
 }
 
-int build_start_init(struct slot *slot, struct err *err)
+static int start_init(struct slot *slot, struct err *err)
 {
 	long pid = spawn(CLONE_NEWPID | CLONE_NEWNS, -1, &slot->init_pidfd, slot_init_main, slot);
 	if (pid < 0) {
@@ -478,7 +478,7 @@ static int make_zygote_control(struct slot *slot, struct err *err)
 }
 
 /* What PID 1 attaches, in the namespaces that it makes at the same time. */
-int build_make_mounts(struct slot *slot, struct err *err)
+static int make_mounts(struct slot *slot, struct err *err)
 {
 	const char *step = "";
 	long status = slot->config.is_warm ? 0 : slot_build_root(slot, &slot->overlay, &step);
@@ -494,9 +494,17 @@ int build_make_mounts(struct slot *slot, struct err *err)
 }
 
 /* While PID 1 still works: it has much to shed that needs no mounts. */
-static int spawn_payload(struct slot *slot, struct err *err)
+static int start_payload(struct slot *slot, struct err *err)
 {
 	bool is_v2 = slot->cgroup.backend == SANDBOX_BACKEND_CGROUP_V2;
+	if (slot->config.is_prepared)
+		slot->next_message = mem_alloc(1, WIRE_MESSAGE_MAX);
+	if (slot->config.is_zygote)
+		TRY(make_zygote_control(slot, err));
+	else if (slot->config.is_prepared)
+		TRY(make_pipe(slot->job, err));
+	if (slot->config.is_parked)
+		TRY(make_pipe(slot->note, err));
 	if (setns(slot->init_pidfd, CLONE_NEWPID) < 0)
 		return err_sys(err, E_UNAVAILABLE, "entering the sandbox's pid namespace");
 	long pid = spawn(0, is_v2 ? slot->cgroup.dirs[0] : -1, NULL, slot_payload_main, slot);
@@ -519,17 +527,9 @@ static int enter(struct slot *slot, struct err *err)
 	return enter_namespaces(slot, err);
 }
 
-int build_start_payload(struct slot *slot, struct err *err)
+/* What the payload waits for, and then for the payload. */
+static int equip_payload(struct slot *slot, struct err *err)
 {
-	if (slot->config.is_prepared)
-		slot->next_message = mem_alloc(1, WIRE_MESSAGE_MAX);
-	if (slot->config.is_zygote)
-		TRY(make_zygote_control(slot, err));
-	else if (slot->config.is_prepared)
-		TRY(make_pipe(slot->job, err));
-	if (slot->config.is_parked)
-		TRY(make_pipe(slot->note, err));
-	TRY(spawn_payload(slot, err));
 	TRY(make_stdio(slot, err));
 	TRY(enter(slot, err));
 	TRY(slot_landlock_finish(slot, err));
@@ -539,18 +539,29 @@ int build_start_payload(struct slot *slot, struct err *err)
 	return 0;
 }
 
+int build_warm_payload(struct slot *slot, struct err *err)
+{
+	TRY(start_init(slot, err));
+	TRY(start_payload(slot, err));
+	TRY(make_mounts(slot, err));
+	TRY(slot_landlock_begin(slot, err));
+	return equip_payload(slot, err);
+}
+
 int build_sandbox(struct slot *slot, struct err *err)
 {
-	TRY(build_start_init(slot, err));
+	TRY(start_init(slot, err));
 	TRY(build_hold_host(slot, err));
-	TRY(build_make_mounts(slot, err));
+	TRY(make_mounts(slot, err));
 	TRY(cgroup_make(
 		&slot->cgroup, getpid(), slot->is_rootless, &slot->parsed.plan.limits, err));
 	TRY(build_make_userns(slot, err));
 	/* PID 1 is still building: this costs no time. It has no filter; it does nothing more. */
 	TRY(build_take_filter(err));
-	TRY(slot_landlock_begin(slot, slot->overlay, err));
-	TRY(build_start_payload(slot, err));
+	TRY(slot_landlock_scan(slot, slot->overlay, err));
+	TRY(slot_landlock_begin(slot, err));
+	TRY(start_payload(slot, err));
+	TRY(equip_payload(slot, err));
 	return build_shed_rights(slot, err);
 }
 
@@ -622,6 +633,8 @@ void build_undo(struct slot *slot)
 	fd_close(&slot->userns);
 	fd_close(&slot->sandbox_mounts);
 	fd_close(&slot->disk);
+	while (slot->entry_count)
+		fd_close(&slot->entries[--slot->entry_count].fd);
 	fd_close(&slot->skeleton);
 	fd_close(&slot->overlay);
 	fd_close(&slot->base_mounts);

@@ -28,9 +28,8 @@ const char *build_fixed_difference(const struct sandbox_plan *a, const struct sa
 int build_make_userns(struct slot *slot, struct err *err) MUST_CHECK;
 int build_take_filter(struct err *err) MUST_CHECK;
 int build_shed_rights(const struct slot *slot, struct err *err) MUST_CHECK;
-int build_start_init(struct slot *slot, struct err *err) MUST_CHECK;
-int build_make_mounts(struct slot *slot, struct err *err) MUST_CHECK; /* for PID 1 to attach */
-int build_start_payload(struct slot *slot, struct err *err) MUST_CHECK;
+/* One run's PID 1 and payload in the groups, user namespace and mounts of a warm sandbox. */
+int build_warm_payload(struct slot *slot, struct err *err) MUST_CHECK;
 /* Everything of one run: tasks, pipes, descriptors; all but the tasks. */
 void build_undo_run(struct slot *slot);
 void build_close_run(struct slot *slot);

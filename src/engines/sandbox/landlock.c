@@ -78,16 +78,18 @@ static uint64_t known_rights(int abi)
 	return rights;
 }
 
-static int add_rule(
-	const struct slot *slot, int root, const char *name, uint64_t rights, struct err *err)
+static int add_rule(const struct slot *slot, int fd, uint64_t rights, struct err *err)
 {
-	auto_close fd = openat(root, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(err, E_UNAVAILABLE, "Landlock rule for /%s", name);
 	struct path_rule rule = { rights & known_rights(slot->landlock_abi), fd };
 	if (syscall(SYS_landlock_add_rule, slot->ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
-		return err_sys(err, E_UNAVAILABLE, "Landlock rule for /%s", name);
+		return err_sys(err, E_UNAVAILABLE, "Landlock rule");
 	return 0;
+}
+
+static int open_path(int root, const char *name, int *ret_fd, struct err *err)
+{
+	*ret_fd = openat(root, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return *ret_fd < 0 ? err_sys(err, E_UNAVAILABLE, "Landlock rule for /%s", name) : 0;
 }
 
 static bool is_special(const char *name)
@@ -98,28 +100,48 @@ static bool is_special(const char *name)
 	return false;
 }
 
-/* Each top-level entry of the image gets its rule: one for "/" would cover /work as well. */
-static int add_image_rules(const struct slot *slot, int root, struct err *err)
+static int note_entry(struct slot *slot, int root, const struct dirent *entry, struct err *err)
 {
+	bool is_dir = entry->d_type == DT_DIR;
+	if (entry->d_name[0] == '.' || entry->d_type == DT_LNK || is_special(entry->d_name))
+		return 0;
+	if (slot->entry_count == SLOT_ENTRIES_MAX)
+		return err_set(err, E_LIMIT, "the image has more than %d entries at its top",
+			SLOT_ENTRIES_MAX);
+	struct slot_entry *to = &slot->entries[slot->entry_count];
+	TRY(open_path(root, entry->d_name, &to->fd, err));
+	to->rights = is_dir ? IMAGE_RIGHTS : IMAGE_RIGHTS & FILE_RIGHTS;
+	slot->entry_count++;
+	return 0;
+}
+
+/* Each top-level entry of the image gets its rule: one for "/" would cover /work as well. */
+int slot_landlock_scan(struct slot *slot, int root, struct err *err)
+{
+	slot->landlock_abi = slot_landlock_abi();
+	if (slot->landlock_abi == 0)
+		return 0;
+	/*
+	 * Everything may be read; the other rules grant no less anyway. It is needed for /app and
+	 * /data of a sandbox built ahead: they are mounted when the rules stand already, and the
+	 * walk from a file in them passes over their mount points to the root.
+	 */
+	struct slot_entry *top = &slot->entries[slot->entry_count++];
+	*top = (struct slot_entry){ .rights = READ_RIGHTS };
+	TRY(open_path(root, ".", &top->fd, err));
 	int copy = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *list = copy < 0 ? NULL : fdopendir(copy);
-	int status = 0;
 	if (!list)
 		return err_sys(err, E_UNAVAILABLE, "reading the sandbox root");
-	for (struct dirent *entry = readdir(list); entry && status == 0; entry = readdir(list)) {
-		bool is_dir = entry->d_type == DT_DIR;
-		if (entry->d_name[0] == '.' || entry->d_type == DT_LNK || is_special(entry->d_name))
-			continue;
-		status = add_rule(slot, root, entry->d_name,
-			is_dir ? IMAGE_RIGHTS : IMAGE_RIGHTS & FILE_RIGHTS, err);
-	}
+	int status = 0;
+	for (struct dirent *entry = readdir(list); entry && status == 0; entry = readdir(list))
+		status = note_entry(slot, root, entry, err);
 	(void)closedir(list);
 	return status;
 }
 
-int slot_landlock_begin(struct slot *slot, int root, struct err *err)
+int slot_landlock_begin(struct slot *slot, struct err *err)
 {
-	slot->landlock_abi = slot_landlock_abi();
 	if (slot->landlock_abi == 0)
 		return 0;
 	struct ruleset_attr attr = {
@@ -131,13 +153,9 @@ int slot_landlock_begin(struct slot *slot, int root, struct err *err)
 	slot->ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
 	if (slot->ruleset < 0)
 		return err_sys(err, E_UNAVAILABLE, "landlock_create_ruleset");
-	/*
-	 * Everything may be read; the other rules grant no less anyway. It is needed for /app and
-	 * /data of a sandbox built ahead: they are mounted when the rules stand already, and the
-	 * walk from a file in them passes over their mount points to the root.
-	 */
-	TRY(add_rule(slot, root, ".", READ_RIGHTS, err));
-	return add_image_rules(slot, root, err);
+	for (size_t i = 0; i < slot->entry_count; i++)
+		TRY(add_rule(slot, slot->entries[i].fd, slot->entries[i].rights, err));
+	return 0;
 }
 
 int slot_landlock_finish(struct slot *slot, struct err *err)
@@ -147,11 +165,12 @@ int slot_landlock_finish(struct slot *slot, struct err *err)
 	if (slot->landlock_abi == 0)
 		return 0;
 	TRY(fd_open("/", O_PATH | O_DIRECTORY, 0, &root, err));
-	for (size_t i = 0; i < ARRAY_SIZE(special); i++)
-		TRY(add_rule(slot, root, special[i].name,
-			special[i].rights == WRITABLE_RIGHTS ? special[i].rights | extra
-							     : special[i].rights,
-			err));
+	for (size_t i = 0; i < ARRAY_SIZE(special); i++) {
+		auto_close fd = -1;
+		uint64_t rights = special[i].rights;
+		TRY(open_path(root, special[i].name, &fd, err));
+		TRY(add_rule(slot, fd, rights == WRITABLE_RIGHTS ? rights | extra : rights, err));
+	}
 	slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_LANDLOCK);
 	return 0;
 }

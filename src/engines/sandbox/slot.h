@@ -30,6 +30,7 @@ enum {
 	SLOT_INIT_UID = SANDBOX_UID_BASE - 1, /* of PID 1, once it has shed its rights */
 	SLOT_LIFELINE_FD = 0,                 /* in init: its only descriptor, the supervisor */
 	SLOT_DEVICES = 5,
+	SLOT_ENTRIES_MAX = 256, /* at the top of an image */
 	SLOT_JOB_FD = 64, /* in a parked program: its job; its notes */
 	SLOT_NOTE_FD = 65,
 	SLOT_ZYGOTE_ID = 65534,    /* of a zygote inside; its runs have SANDBOX_UID_INSIDE */
@@ -56,6 +57,12 @@ struct slot_copy {
 	uint8_t *held;   /* read, not yet delivered */
 	size_t held_size;
 	size_t held_at;
+};
+
+/* A Landlock rule to be. */
+struct slot_entry {
+	int fd;
+	uint64_t rights;
 };
 
 struct slot_config {
@@ -126,7 +133,9 @@ struct slot {
 
 	struct files *files_used; /* files.c; NULL unless traced */
 	int results_fd;           /* what the program left, for DONE; -1 none */
-	int ruleset;              /* Landlock, -1 none */
+	struct slot_entry entries[SLOT_ENTRIES_MAX]; /* of the image; held as long as we live */
+	size_t entry_count;
+	int ruleset; /* Landlock, -1 none */
 	int landlock_abi;
 	struct statx root; /* of the overlay: whatever is entered must be this */
 	uint64_t root_mount_id;
@@ -173,10 +182,12 @@ long slot_mount_inputs(const struct slot *slot, const char **ret_step);
 int slot_payload_main(void *argument);
 
 /*
- * landlock.c: the ruleset; 0 when the kernel has none. First the rules for what is in root, the
- * image, entered or not; then those for what is mounted, once we are inside.
+ * landlock.c: the ruleset; 0 when the kernel has none. What is in root, the image, entered or not,
+ * is looked up once; a ruleset begins with the rules for that, and those for what is mounted follow
+ * once we are inside.
  */
-int slot_landlock_begin(struct slot *slot, int root, struct err *err) MUST_CHECK;
+int slot_landlock_scan(struct slot *slot, int root, struct err *err) MUST_CHECK;
+int slot_landlock_begin(struct slot *slot, struct err *err) MUST_CHECK;
 int slot_landlock_finish(struct slot *slot, struct err *err) MUST_CHECK;
 int slot_landlock_abi(void);
 

@@ -5,7 +5,7 @@
 #include <linux/futex.h>
 #include <time.h>
 
-enum { SPINS = 1000 }; /* 10 to 40 us: the other side is usually that close */
+enum { SPINS = 100 }; /* a few microseconds: the other side is often that close; more starves it when busy */
 
 void sys_word_wait(const uint32_t *word)
 {

@@ -41,6 +41,7 @@ static int make_base(struct slot *slot, struct err *err)
 		return err_sys(err, E_UNAVAILABLE, "making namespaces");
 	TRY(failed(slot_enter_root(slot, overlay, &step), step, err));
 	fd_close(&slot->skeleton);
+	TRY(slot_landlock_scan(slot, overlay, err));
 	TRY(failed(slot_set_hostname(slot, &step), step, err));
 	slot->base_mounts = openat(slot->host_proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	slot->base_pids = openat(slot->host_proc, "self/ns/pid", O_RDONLY | O_CLOEXEC);
@@ -65,13 +66,6 @@ int warm_build(struct slot *slot, struct err *err)
 	return build_shed_rights(slot, err);
 }
 
-int warm_landlock(struct slot *slot, struct err *err)
-{
-	auto_close root = -1;
-	TRY(fd_open("/", O_PATH | O_DIRECTORY, 0, &root, err));
-	return slot_landlock_begin(slot, root, err);
-}
-
 int warm_begin(struct slot *slot, struct err *err)
 {
 	enum wire_kind kind;
@@ -84,10 +78,7 @@ int warm_begin(struct slot *slot, struct err *err)
 			difference ? difference : "message");
 	if (slot->config.is_zygote)
 		return zygote_begin(slot, err);
-	TRY(build_start_init(slot, err));
-	TRY(build_make_mounts(slot, err));
-	TRY(warm_landlock(slot, err));
-	return build_start_payload(slot, err);
+	return build_warm_payload(slot, err);
 }
 
 /*

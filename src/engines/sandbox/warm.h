@@ -7,9 +7,6 @@
 /* What stays between runs. E_UNSUPPORTED for an ordinary user. */
 int warm_build(struct slot *slot, struct err *err) MUST_CHECK;
 
-/* Landlock rules for the image, in whose mounts we are. */
-int warm_landlock(struct slot *slot, struct err *err) MUST_CHECK;
-
 /* Take the plan that waits, build its run, up to a payload that waits. */
 int warm_begin(struct slot *slot, struct err *err) MUST_CHECK;
 

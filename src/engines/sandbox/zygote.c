@@ -35,7 +35,6 @@
 #include "engines/sandbox/build.h"
 #include "engines/sandbox/filter.h"
 #include "engines/sandbox/remote.h"
-#include "engines/sandbox/warm.h"
 #include "kit/base/fd.h"
 
 enum {
@@ -52,10 +51,7 @@ int zygote_build(struct slot *slot, struct err *err)
 			"the zygote tier needs control groups; use the warm one");
 	if (!cgroup_set_tasks(&slot->cgroup, slot_tasks_max(slot)))
 		return err_sys(err, E_UNAVAILABLE, "task limit");
-	TRY(build_start_init(slot, err));
-	TRY(build_make_mounts(slot, err));
-	TRY(warm_landlock(slot, err));
-	return build_start_payload(slot, err);
+	return build_warm_payload(slot, err);
 }
 
 static long unmount_input(const char *target)
@@ -82,7 +78,7 @@ static int renew(struct slot *slot, struct err *err)
 		errno = (int)-status;
 		return err_sys(err, E_UNAVAILABLE, "renewing the disk: %s", step);
 	}
-	TRY(warm_landlock(slot, err));
+	TRY(slot_landlock_begin(slot, err));
 	return slot_landlock_finish(slot, err);
 }
 
