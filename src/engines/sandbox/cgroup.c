@@ -153,12 +153,6 @@ static uint64_t find_value(const char *text, const char *key)
 	return 0;
 }
 
-static uint64_t read_keyed(int dir, const char *file, const char *key)
-{
-	char text[FILE_BYTES_MAX];
-	return read_text(dir, file, text, sizeof(text)) ? find_value(text, key) : 0;
-}
-
 static int set_limits_v1(struct cgroup *group, const struct sandbox_limits *limits, struct err *err)
 {
 	struct err ignored;
@@ -285,11 +279,15 @@ static const struct {
 		[CGROUP_GAUGE_OOM] = { 0, "memory.events" },
 		[CGROUP_GAUGE_CPU] = { 0, "cpu.stat" },
 		[CGROUP_GAUGE_PEAK] = { 0, "memory.peak" },
+		[CGROUP_GAUGE_TASKS] = { 0, "pids.current" },
+		[CGROUP_GAUGE_REFUSALS] = { 0, "pids.events" },
 	},
 	{
 		[CGROUP_GAUGE_OOM] = { CGROUP_MEMORY, "memory.oom_control" },
 		[CGROUP_GAUGE_CPU] = { CGROUP_CPU, "cpuacct.usage" },
 		[CGROUP_GAUGE_PEAK] = { CGROUP_MEMORY, "memory.max_usage_in_bytes" },
+		[CGROUP_GAUGE_TASKS] = { CGROUP_PIDS, "pids.current" },
+		[CGROUP_GAUGE_REFUSALS] = { CGROUP_PIDS, "pids.events" },
 	},
 };
 
@@ -301,7 +299,7 @@ static void open_gauges(struct cgroup *group)
 		int dir = group->dirs[gauge_files[is_v1][i].controller];
 		const char *file = gauge_files[is_v1][i].file;
 		int *gauge = &group->gauges[i];
-		bool is_written = !is_v1 && i == CGROUP_GAUGE_PEAK; /* cgroup_reset_peak */
+		bool is_written = i == CGROUP_GAUGE_PEAK; /* cgroup_reset_peak */
 		if ((!is_written || fd_open_beneath(dir, file, O_RDWR, 0, gauge, &ignored) < 0) &&
 			fd_open_beneath(dir, file, O_RDONLY, 0, gauge, &ignored) < 0)
 			*gauge = -1;
@@ -356,8 +354,10 @@ uint32_t cgroup_oom_kills(const struct cgroup *group)
 
 uint32_t cgroup_task_refusals(const struct cgroup *group)
 {
-	bool is_v2 = group->backend == SANDBOX_BACKEND_CGROUP_V2;
-	return (uint32_t)read_keyed(group->dirs[is_v2 ? 0 : CGROUP_PIDS], "pids.events", "max");
+	char text[GAUGE_BYTES_MAX];
+	if (!read_gauge(group, CGROUP_GAUGE_REFUSALS, text))
+		return 0;
+	return (uint32_t)find_value(text, "max");
 }
 
 uint64_t cgroup_cpu_usec(const struct cgroup *group)
@@ -394,11 +394,10 @@ void cgroup_usage(const struct cgroup *group, bool with_details, struct cgroup_u
 
 uint32_t cgroup_tasks(const struct cgroup *group)
 {
-	char text[NUMBER_BYTES_MAX];
-	bool is_v2 = group->backend == SANDBOX_BACKEND_CGROUP_V2;
+	char text[GAUGE_BYTES_MAX];
 	if (group->backend == SANDBOX_BACKEND_NONE)
 		return 0;
-	if (!read_text(group->dirs[is_v2 ? 0 : CGROUP_PIDS], "pids.current", text, sizeof(text)))
+	if (!read_gauge(group, CGROUP_GAUGE_TASKS, text))
 		return CGROUP_TASKS_UNKNOWN;
 	return (uint32_t)strtoul(text, NULL, 10);
 }
@@ -409,13 +408,9 @@ void cgroup_kill_others(const struct cgroup *group, int spared_pid)
 	kill_listed(group->dirs[is_v2 ? 0 : CGROUP_PIDS], "cgroup.procs", spared_pid);
 }
 
-/* v2 resets what the writing descriptor reads, from Linux 6.12. */
+/* v2 resets what the writing descriptor reads, from Linux 6.12; v1 what everybody reads. */
 bool cgroup_reset_peak(const struct cgroup *group)
 {
-	struct err ignored;
-	if (group->backend == SANDBOX_BACKEND_CGROUP_V1)
-		return write_value(group->dirs[CGROUP_MEMORY], "memory.max_usage_in_bytes", 0,
-			       &ignored) == 0;
 	return group->backend == SANDBOX_BACKEND_NONE ||
 	       write(group->gauges[CGROUP_GAUGE_PEAK], "0", 1) == 1;
 }

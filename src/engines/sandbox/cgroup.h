@@ -18,6 +18,8 @@ enum cgroup_gauge {
 	CGROUP_GAUGE_OOM,
 	CGROUP_GAUGE_CPU,
 	CGROUP_GAUGE_PEAK,
+	CGROUP_GAUGE_TASKS,
+	CGROUP_GAUGE_REFUSALS,
 	CGROUP_GAUGE_COUNT,
 };
 
@@ -34,9 +36,10 @@ struct cgroup {
 	int gauges[CGROUP_GAUGE_COUNT];     /* what every run reads at its end, held open */
 };
 
-#define CGROUP_NONE       \
-	((struct cgroup){ \
-		SANDBOX_BACKEND_NONE, false, "", { -1, -1, -1 }, { -1, -1, -1 }, { -1, -1, -1 } })
+#define CGROUP_NONE                               \
+	((struct cgroup){ .dirs = { -1, -1, -1 }, \
+		.procs = { -1, -1, -1 },          \
+		.gauges = { [0 ... CGROUP_GAUGE_COUNT - 1] = -1 } })
 
 struct cgroup_usage {
 	uint64_t cpu_usec;

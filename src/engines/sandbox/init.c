@@ -48,47 +48,39 @@ static long await_mounts(const struct slot *slot, const char **ret_step)
 /* In mounts that have the root: what every run has anew. proc was made where one was seen. */
 static long mount_run(struct slot *slot, long proc, const char **ret_step)
 {
-	long status = slot_mount_proc((int)proc, ret_step);
-	if (status == 0)
-		status = slot_mount_writable(slot, ret_step);
-	if (status == 0)
-		status = slot_mount_inputs(slot, ret_step);
+	STEPS(slot_mount_proc((int)proc, ret_step));
+	STEPS(slot_mount_writable(slot, ret_step));
+	STEPS(slot_mount_inputs(slot, ret_step));
 	/* Executable memory files become impossible in this pid namespace (2 = refuse). */
-	if (status == 0 && slot->memfd_sysctl >= 0 && !slot->config.allow_exec_in_work &&
+	if (slot->memfd_sysctl >= 0 && !slot->config.allow_exec_in_work &&
 		sys3(write, slot->memfd_sysctl, "2", 1) == 1)
 		slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC);
-	return status;
+	return 0;
 }
 
 static long build_warm(struct slot *slot, const char **ret_step)
 {
 	long proc = slot_make_proc(ret_step);
-	if (proc < 0)
-		return proc;
-	long status = await_mounts(slot, ret_step);
-	return status < 0 ? status : mount_run(slot, proc, ret_step);
+	STEPS(proc);
+	STEPS(await_mounts(slot, ret_step));
+	return mount_run(slot, proc, ret_step);
 }
 
 static long build(struct slot *slot, const char **ret_step)
 {
-	long status = slot->is_rootless ? slot_take_devices(slot, ret_step) : 0;
-	if (status < 0)
-		return status;
+	if (slot->is_rootless)
+		STEPS(slot_take_devices(slot, ret_step));
 	/* Here, because an ordinary user may only have a proc where he sees one already. */
 	long proc = slot_make_proc(ret_step);
-	if (proc < 0)
-		return proc;
-	*ret_step = "unshare";
-	status = sys1(unshare, CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS); /* the longest step */
-	if (status == 0)
-		status = await_mounts(slot, ret_step);
-	if (status == 0)
-		status = slot_enter_root(slot, slot->overlay, ret_step);
-	if (status == 0 && slot->is_rootless)
-		status = slot_mount_devices(slot, ret_step);
-	if (status == 0)
-		status = mount_run(slot, proc, ret_step);
-	return status < 0 ? status : slot_set_hostname(slot, ret_step);
+	STEPS(proc);
+	/* The longest step of all. */
+	STEP(sys1(unshare, CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS), "unshare");
+	STEPS(await_mounts(slot, ret_step));
+	STEPS(slot_enter_root(slot, slot->overlay, ret_step));
+	if (slot->is_rootless)
+		STEPS(slot_mount_devices(slot, ret_step));
+	STEPS(mount_run(slot, proc, ret_step));
+	return slot_set_hostname(slot, ret_step);
 }
 
 long slot_set_hostname(const struct slot *slot, const char **ret_step)

@@ -1,5 +1,6 @@
 /*
- * What the payload sees as its file system. Runs in PID 1 on borrowed memory: raw calls only.
+ * What the payload sees as its file system. Made by the supervisor, detached, and attached by PID 1
+ * on borrowed memory: raw calls only.
  *
  *	/            overlay, read-only:  skeleton : mask : image
  *	/proc        own processes only, hidepid
@@ -13,7 +14,8 @@
  * whatever devices the image has. (Rootless, a tmpfs over /dev does: slot_mount_devices.)
  *
  * The overlay is made in the caller's mount namespace, where the image is (in a copy of it on old
- * kernels); everything else in our own. All paths are below a tree that nobody else can change.
+ * kernels); PID 1 has a copy of that from its birth, and leaves nothing of it. All paths are below
+ *a tree that nobody else can change.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,15 +37,6 @@ enum {
 	/* OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH */
 	CLONE_FROM_FD = 1 | O_CLOEXEC | AT_EMPTY_PATH,
 };
-
-#define STEP(call, name)                  \
-	do {                              \
-		long step_ = (call);      \
-		if (step_ < 0) {          \
-			*ret_step = name; \
-			return step_;     \
-		}                         \
-	} while (0)
 
 /* Append text or a decimal number to a C string under construction; returns the new end. */
 static char *put_text(char *end, const char *text)

@@ -40,15 +40,6 @@ enum {
 	EXIT_NOT_EXECUTABLE = 126,
 };
 
-#define STEP(call, name)                  \
-	do {                              \
-		long step_ = (call);      \
-		if (step_ < 0) {          \
-			*ret_step = name; \
-			return step_;     \
-		}                         \
-	} while (0)
-
 static long join_cgroups(const struct slot *slot, const char **ret_step)
 {
 	/* v2: born inside */
@@ -59,7 +50,7 @@ static long join_cgroups(const struct slot *slot, const char **ret_step)
 	return 0;
 }
 
-/* Not above what we were given ourselves: raising that is a right of its own, seldom there. */
+/* Not above what we were given ourselves, unless we have the right to raise that. */
 static long set_rlimit(int resource, struct rlimit wanted)
 {
 	struct rlimit given;
@@ -97,15 +88,22 @@ static long set_rlimits(const struct slot *slot, const char **ret_step)
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		STEP(set_rlimit(rows[i].resource, rows[i].value), "rlimit");
-	if (slot->cgroup.backend == SANDBOX_BACKEND_NONE) {
-		struct rlimit data = { limits->memory_bytes, limits->memory_bytes };
-		struct rlimit tasks = { limits->tasks, limits->tasks };
-		rlim_t seconds = (limits->cpu_ms + MS_PER_S - 1) / MS_PER_S;
-		struct rlimit cpu = { seconds, seconds + 1 };
-		STEP(set_rlimit(RLIMIT_CPU, cpu), "rlimit cpu");
-		STEP(set_rlimit(RLIMIT_NPROC, tasks), "rlimit nproc");
-		STEP(set_rlimit(RLIMIT_DATA, data), "rlimit data");
-	}
+	return 0;
+}
+
+/* In place of control groups; tasks are counted from the taking of the id on. */
+static long set_own_rlimits(const struct slot *slot, const char **ret_step)
+{
+	const struct sandbox_limits *limits = &slot->parsed.plan.limits;
+	struct rlimit data = { limits->memory_bytes, limits->memory_bytes };
+	struct rlimit tasks = { limits->tasks, limits->tasks };
+	rlim_t seconds = (limits->cpu_ms + MS_PER_S - 1) / MS_PER_S;
+	struct rlimit cpu = { seconds, seconds + 1 };
+	if (slot->cgroup.backend != SANDBOX_BACKEND_NONE)
+		return 0;
+	STEP(set_rlimit(RLIMIT_CPU, cpu), "rlimit cpu");
+	STEP(set_rlimit(RLIMIT_NPROC, tasks), "rlimit nproc");
+	STEP(set_rlimit(RLIMIT_DATA, data), "rlimit data");
 	return 0;
 }
 
@@ -195,28 +193,20 @@ static long shed(struct slot *slot, const char **ret_step)
 	const uint64_t no_signals = 0;
 	bool is_zygote = slot->config.is_zygote;
 	long id = is_zygote ? SLOT_ZYGOTE_ID : SANDBOX_UID_INSIDE;
-	long status = join_cgroups(slot, ret_step);
-	if (status == 0)
-		status = set_rlimits(slot, ret_step);
-	if (status < 0)
-		return status;
+	STEPS(join_cgroups(slot, ret_step));
+	STEPS(set_rlimits(slot, ret_step));
 	STEP(sys0(setsid), "setsid");
 	STEP(sys1(umask, S_IWGRP | S_IWOTH) < 0 ? -1L : 0L, "umask");
 	STEP(choose_profile(slot), "AppArmor profile " APPARMOR_PROFILE);
-	status = enter_namespaces(slot, ret_step);
-	if (status < 0)
-		return status;
+	STEPS(enter_namespaces(slot, ret_step));
 	STEP(sys2(setns, slot->userns, CLONE_NEWUSER), "entering the user namespace");
 	STEP(sys3(setresgid, id, id, id), "gid");
 	STEP(sys3(setresuid, id, id, id), "uid");
-	status = drop_capabilities(is_zygote, ret_step);
-	if (status < 0)
-		return status;
+	STEPS(set_own_rlimits(slot, ret_step));
+	STEPS(drop_capabilities(is_zygote, ret_step));
 	STEP(sys5(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
 	sys_word_wait(&slot->payload_kit);
-	status = check_root(slot, ret_step);
-	if (status < 0)
-		return status;
+	STEPS(check_root(slot, ret_step));
 	if (slot->ruleset >= 0 && !is_zygote) /* its children get their own, and the lock */
 		STEP(sys2(landlock_restrict_self, slot->ruleset, 0), "landlock_restrict_self");
 	STEP(keep_descriptors(slot), "own descriptor table");

@@ -157,7 +157,7 @@ struct sandbox_plan {
 
 /* Descriptors of a run, all borrowed (the caller closes its own); -1 means none. */
 struct sandbox_files {
-	int root_fd; /* directory: the read-only image (required) */
+	int root_fd; /* directory: the read-only image (required); at most 255 entries at its top */
 	int mask_fd; /* directory laid over the image: whiteouts hide its files */
 	int app_fd;  /* detached mount (open_tree or fsmount) that appears at /app; moved; without
 			root: a directory */

@@ -1,9 +1,10 @@
 /*
  * The supervisor: builds one sandbox, runs one program in it, says how it ended, removes it.
  *
- * The work is ordered for two processors: PID 1 builds mounts and namespaces while the supervisor
- * makes cgroups, user namespace, pipes and filter. One loop then waits for everything at once:
- * the caller's messages, deaths and stops (SIGCHLD), output, and the clock.
+ * The work is ordered for two processors: PID 1 makes namespaces, then attaches mounts, while the
+ * supervisor makes those mounts, cgroups, user namespace and filter; the payload-to-be sheds its
+ * rights while the supervisor makes its pipes and Landlock rules. One loop then waits for
+ * everything at once: the caller's messages, deaths and stops (SIGCHLD), output, and the clock.
  *
  * The cause of the end is decided once, by the first fact that is seen; and at every clock event
  * the payload's own end is looked for first, so an exit beats a limit that it just met.

@@ -31,7 +31,7 @@ enum {
 	SLOT_LIFELINE_FD = 0,                 /* in init: its only descriptor, the supervisor */
 	SLOT_DEVICES = 5,
 	SLOT_ENTRIES_MAX = 256, /* at the top of an image */
-	SLOT_JOB_FD = 64, /* in a parked program: its job; its notes */
+	SLOT_JOB_FD = 64,       /* in a parked program: its job; its notes */
 	SLOT_NOTE_FD = 65,
 	SLOT_ZYGOTE_ID = 65534,    /* of a zygote inside; its runs have SANDBOX_UID_INSIDE */
 	SLOT_ZYGOTE_UID = 1 << 22, /* and outside: this above its runs', more than there are pids */
@@ -131,8 +131,8 @@ struct slot {
 	struct sandbox_event parked_exec; /* seen before the run began, reported when it does */
 	uint64_t cpu_base_usec;           /* used before the run began */
 
-	struct files *files_used; /* files.c; NULL unless traced */
-	int results_fd;           /* what the program left, for DONE; -1 none */
+	struct files *files_used;                    /* files.c; NULL unless traced */
+	int results_fd;                              /* what the program left, for DONE; -1 none */
 	struct slot_entry entries[SLOT_ENTRIES_MAX]; /* of the image; held as long as we live */
 	size_t entry_count;
 	int ruleset; /* Landlock, -1 none */

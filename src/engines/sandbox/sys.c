@@ -5,7 +5,9 @@
 #include <linux/futex.h>
 #include <time.h>
 
-enum { SPINS = 100 }; /* a few microseconds: the other side is often that close; more starves it when busy */
+enum {
+	SPINS = 100
+}; /* a few microseconds: the other side is often that close; more starves it when busy */
 
 void sys_word_wait(const uint32_t *word)
 {

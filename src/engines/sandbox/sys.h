@@ -35,6 +35,24 @@ static inline long sys_call6(long number, long a, long b, long c, long d, long e
 #define sys5(n, a, b, c, d, e) \
 	sys_call6(SYS_##n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), SYS_ARG(e), 0)
 
+/* The next of several calls: -errno of the first that fails is returned, its name in *ret_step. */
+#define STEP(call, name)                  \
+	do {                              \
+		long step_ = (call);      \
+		if (step_ < 0) {          \
+			*ret_step = name; \
+			return step_;     \
+		}                         \
+	} while (0)
+
+/* The same for a call that names its steps itself. */
+#define STEPS(call)                   \
+	do {                          \
+		long step_ = (call);  \
+		if (step_ < 0)        \
+			return step_; \
+	} while (0)
+
 /*
  * clone3 with a function: the child runs function(argument) on args->stack and exits with its
  * result. Returns the child's pid, or -errno. args must give a stack.
