@@ -294,6 +294,8 @@ START_TEST(a_supervisor_killed_while_it_builds_leaves_nothing_alive)
 		(void)close(control);
 		reap_orphans(supervisor);
 	}
+	uint32_t removed;
+	ck_assert_ok(sandbox_sweep(&removed, &err), err);
 }
 END_TEST
 
