@@ -163,7 +163,7 @@ int build_receive(struct slot *slot, struct err *err)
 	slot->config.tier = kind == WIRE_PREPARE ? slot->parsed.tier : SANDBOX_TIER_COLD;
 	slot->config.is_zygote = slot->config.tier == SANDBOX_TIER_ZYGOTE;
 	slot->config.is_warm = slot->config.tier == SANDBOX_TIER_WARM || slot->config.is_zygote;
-	slot->config.is_prepared = kind == WIRE_PREPARE && !slot->config.is_warm;
+	slot->config.is_prepared = kind == WIRE_PREPARE && !slot->config.is_zygote;
 	slot->config.is_parked = slot->config.tier == SANDBOX_TIER_PARKED || slot->config.is_zygote;
 	slot->config.allow_exec_in_work = slot->parsed.plan.allow_exec_in_work;
 	return check_root(slot, err);
@@ -497,7 +497,7 @@ static int make_mounts(struct slot *slot, struct err *err)
 static int start_payload(struct slot *slot, struct err *err)
 {
 	bool is_v2 = slot->cgroup.backend == SANDBOX_BACKEND_CGROUP_V2;
-	if (slot->config.is_prepared)
+	if (slot->config.is_prepared && !slot->next_message)
 		slot->next_message = mem_alloc(1, WIRE_MESSAGE_MAX);
 	if (slot->config.is_zygote)
 		TRY(make_zygote_control(slot, err));

@@ -146,15 +146,16 @@ static long keep_descriptors(const struct slot *slot)
 	return status < 0 ? status : sys3(close_range, SLOT_NOTE_FD + 1, ~0u, 0);
 }
 
-/* Taken on by the exec. The old name of the file is for kernels before 5.8. */
+/* Taken on by the exec. There is no /proc here yet. The old name of the file is for kernels
+ * before 5.8. */
 static long choose_profile(const struct slot *slot)
 {
 	static const char command[] = "exec " APPARMOR_PROFILE;
 	if (!slot->has_apparmor)
 		return 0;
-	long fd = sys2(open, "/proc/self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC);
+	long fd = sys3(openat, slot->host_proc, "self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC);
 	if (fd == -ENOENT)
-		fd = sys2(open, "/proc/self/attr/exec", O_WRONLY | O_CLOEXEC);
+		fd = sys3(openat, slot->host_proc, "self/attr/exec", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fd;
 	long status = sys3(write, fd, command, sizeof(command) - 1);
@@ -260,7 +261,7 @@ static void await_plan(const struct slot *slot)
 {
 	struct pollfd either[] = { { .fd = SLOT_JOB_FD, .events = POLLIN },
 		{ .fd = SLOT_NOTE_FD, .events = POLLIN } };
-	if (slot->config.tier == SANDBOX_TIER_HOT)
+	if (slot->config.is_prepared && !slot->config.is_parked)
 		(void)sys3(poll, either, ARRAY_SIZE(either), -1);
 	sys_word_wait(&slot->payload_go);
 }

@@ -482,7 +482,8 @@ static int wait_for_plan(struct loop *loop, struct err *err)
 	struct sandbox_event event = { .kind = SANDBOX_EVENT_READY };
 	if (slot->config.is_parked)
 		TRY(park(loop, err));
-	slot_send(slot, &event);
+	if (!slot->config.is_warm) /* else that was said before */
+		slot_send(slot, &event);
 	for (;;) {
 		struct pollfd fds[] = {
 			{ .fd = loop->slot->signals, .events = POLLIN },
@@ -561,7 +562,7 @@ static void report_gone(struct slot *slot)
 	slot_send(slot, &gone);
 }
 
-/* Wait for the next plan of a warm sandbox; false when the caller is gone or a signal came. */
+/* Wait for the next plan of a zygote; false when the caller is gone or a signal came. */
 static bool await_next(const struct slot *slot)
 {
 	for (;;) {
@@ -625,7 +626,7 @@ static void run_warm(struct slot *slot)
 		report_failure(slot, &err);
 	while (is_ready) {
 		slot_send(slot, &ready);
-		is_ready = await_next(slot) && run_warm_once(slot);
+		is_ready = (!slot->config.is_zygote || await_next(slot)) && run_warm_once(slot);
 	}
 	build_undo(slot);
 	report_gone(slot);

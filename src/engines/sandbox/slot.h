@@ -68,7 +68,7 @@ struct slot_entry {
 struct slot_config {
 	enum sandbox_tier tier;
 	bool allow_exec_in_work;
-	bool is_prepared; /* built before its plan is known, for one run */
+	bool is_prepared; /* a run's PID 1 and payload are built before its plan is known */
 	bool is_warm;     /* one run after the other: see warm.c */
 	bool is_parked;   /* its program runs already, waiting for a job */
 	bool is_zygote;   /* warm and parked: the program forks for each run, see zygote.c */

@@ -4,7 +4,8 @@
  * Theory. Most of what a sandbox is made of holds no trace of a run: the overlay, the network, ipc,
  * uts and user namespaces, the control groups, the supervisor with its filter. These stay. What a
  * run can leave something in is made anew for each: pid namespace with PID 1, mount namespace with
- * the writable tmpfs, proc and inputs, pipes, Landlock rules, payload. Between two runs the
+ * the writable tmpfs, proc and inputs, pipes, Landlock rules, payload; and made at once when the
+ * last run is gone, to wait for the next plan as a hot sandbox does. Between two runs the
  * supervisor stands in the *base* mounts, a copy of which every PID 1 starts with.
  *
  * A run that ended other than by its own exit, or met a limit, or left somebody in its groups, is
@@ -66,18 +67,29 @@ int warm_build(struct slot *slot, struct err *err)
 	return build_shed_rights(slot, err);
 }
 
-int warm_begin(struct slot *slot, struct err *err)
+static int receive_plan(struct slot *slot, struct err *err)
 {
 	enum wire_kind kind;
-	slot->next_message = slot->plan_room;
-	slot->cpu_base_usec = cgroup_cpu_usec(&slot->cgroup);
 	TRY(build_receive_plan(slot, &kind, err));
 	const char *difference = build_fixed_difference(&slot->template, &slot->parsed.plan);
 	if (kind != WIRE_PLAN || difference)
 		return err_set(err, E_CONFLICT, "this sandbox was prepared for another %s",
 			difference ? difference : "message");
-	if (slot->config.is_zygote)
+	return 0;
+}
+
+int warm_begin(struct slot *slot, struct err *err)
+{
+	slot->next_message = slot->plan_room;
+	slot->cpu_base_usec = cgroup_cpu_usec(&slot->cgroup);
+	if (slot->config.is_zygote) {
+		TRY(receive_plan(slot, err));
 		return zygote_begin(slot, err);
+	}
+	/* The plan may lower the limit of a file; no file is larger than the disk. */
+	slot->parsed.plan = slot->template;
+	slot->parsed.plan.limits.file_bytes = MAX(
+		slot->template.limits.file_bytes, slot->template.limits.disk_bytes);
 	return build_warm_payload(slot, err);
 }
 

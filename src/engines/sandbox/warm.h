@@ -7,7 +7,10 @@
 /* What stays between runs. E_UNSUPPORTED for an ordinary user. */
 int warm_build(struct slot *slot, struct err *err) MUST_CHECK;
 
-/* Take the plan that waits, build its run, up to a payload that waits. */
+/*
+ * The next run, up to a payload that waits: for its plan, or in a zygote's sandbox with the plan
+ * that has come.
+ */
 int warm_begin(struct slot *slot, struct err *err) MUST_CHECK;
 
 /* All of the run is dead: remove the rest of it. True when another may follow. */
