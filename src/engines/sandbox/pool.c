@@ -22,6 +22,7 @@
 #include "kit/base/fd.h"
 #include "kit/base/mem.h"
 #include "kit/base/str.h"
+#include "kit/base/time.h"
 
 enum {
 	/* places in the list of what is watched; ready ones come after */
@@ -32,6 +33,7 @@ enum {
 	WATCH_READY = WATCH_CALLERS + CALLERS_MAX,
 	WATCHED_MAX = WATCH_READY + POOL_TEMPLATES_MAX * POOL_SIZE_MAX,
 	NICE_WHILE_BUILDING = 10,
+	REST_USEC = 6000,
 };
 
 struct caller {
@@ -60,6 +62,7 @@ struct pool {
 	size_t template_count;
 	int building; /* -1 none */
 	struct template *building_for;
+	uint64_t rest_until_usec; /* nothing is built before, unless a template has none left */
 	struct sandbox_pool_status counts;
 	struct pollfd *watched;
 };
@@ -141,6 +144,23 @@ static void start_building(struct pool *pool, struct template *template)
 		build_failed(pool, err.message);
 }
 
+static bool is_empty(const struct pool *pool)
+{
+	for (size_t i = 0; i < pool->template_count; i++)
+		if (pool->templates[i].wanted && !pool->templates[i].ready_count)
+			return true;
+	return false;
+}
+
+/* How long to leave the processors to the run that has just begun: not at all when none is left. */
+static int rest_ms(const struct pool *pool)
+{
+	uint64_t now = time_monotonic_usec();
+	if (is_empty(pool) || now >= pool->rest_until_usec)
+		return 0;
+	return (int)((pool->rest_until_usec - now) / 1000) + 1;
+}
+
 /* The template that lacks most gets the next one. */
 static void refill(struct pool *pool)
 {
@@ -212,6 +232,7 @@ static int take(struct pool *pool, const char *name, int *ret_fd, struct err *er
 	memmove(template->ready, template->ready + 1,
 		--template->ready_count * sizeof(template->ready[0]));
 	pool->counts.taken_total++;
+	pool->rest_until_usec = time_monotonic_usec() + REST_USEC;
 	return 0;
 }
 
@@ -355,9 +376,11 @@ static size_t watch(struct pool *pool)
 
 static void serve_once(struct pool *pool, uint8_t *message)
 {
-	refill(pool);
+	int rest = rest_ms(pool);
+	if (!rest)
+		refill(pool);
 	size_t count = watch(pool);
-	if (poll(pool->watched, count, -1) < 0)
+	if (poll(pool->watched, count, rest ? rest : -1) < 0)
 		return;
 	drop_broken(pool, count);
 	if (pool->watched[WATCH_BUILDING].revents)

@@ -15,7 +15,7 @@
 #include "kit/base/str.h"
 #include "programs/cced/cced.h"
 
-enum { REFILL_SOON_MS = 1, REFILL_FAILED_MS = 500, NURSERY_BIRTHS_MAX = 256 };
+enum { REFILL_SOON_MS = 1, REFILL_REST_MS = 6, REFILL_FAILED_MS = 500, NURSERY_BIRTHS_MAX = 256 };
 
 static void refill(uv_timer_t *timer);
 
@@ -97,7 +97,8 @@ static bool is_alive(const struct agent *agent)
 
 int agents_take(struct cced *cced, struct agent *ret_agent, struct err *err)
 {
-	schedule_refill(cced, REFILL_SOON_MS);
+	/* A short job keeps the processors to itself, unless the next would have to wait. */
+	schedule_refill(cced, cced->ready_count > 1 ? REFILL_REST_MS : REFILL_SOON_MS);
 	while (cced->ready_count) {
 		*ret_agent = cced->ready[0];
 		memmove(&cced->ready[0], &cced->ready[1],
