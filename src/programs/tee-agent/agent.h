@@ -135,6 +135,7 @@ struct job {
 	bool is_dataset_wiped;
 	bool is_sandbox_gone;
 	struct vault_wiped wiped;
+	bool has_asked; /* for a sandbox; the answer was not read yet */
 	bool was_cancelled;
 	char status[64];    /* outcome.status */
 	struct err refusal; /* why a run was refused, for the reply */
@@ -163,7 +164,8 @@ int64_t job_elapsed_us(const struct job *job);
 int load_request(struct job *job, struct err *err) MUST_CHECK;
 int load_inputs(struct job *job, struct err *err) MUST_CHECK;
 
-/* run.c */
+/* run.c: ask for a sandbox that is built already; answered by the time that it is wanted. */
+int run_ask(struct job *job, struct err *err) MUST_CHECK;
 int run_sandbox(struct job *job, struct err *err) MUST_CHECK;
 
 /* results.c */

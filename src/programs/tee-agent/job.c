@@ -181,6 +181,14 @@ static int finish(struct job *job, struct err *err)
 	return reply_done(job, err);
 }
 
+static bool has_download(const struct execute_request *request)
+{
+	for (size_t i = 0; i < request->dataset_count; i++)
+		if (request->datasets[i].source == EXECUTE_URL)
+			return true;
+	return false;
+}
+
 int job_execute(struct job *job, struct message *message, struct err *err)
 {
 	struct err why;
@@ -189,6 +197,8 @@ int job_execute(struct job *job, struct message *message, struct err *err)
 	job_note(job, "job_accepted");
 	if (load_request(job, &why) < 0)
 		return send_refused(job, &why, err);
+	if (!has_download(&job->request)) /* else it would wait for that, and others for it */
+		TRY(run_ask(job, err));
 	TRY(job_advance(job, EVENT_MANIFEST_RECEIVED, err));
 	if (job->request.dataset_count)
 		TRY(job_advance(job, EVENT_ALGORITHM_RECEIVED, err));

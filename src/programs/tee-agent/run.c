@@ -61,14 +61,21 @@ static int renew_supervisor(struct job *job, struct err *err)
 	return sandbox_open(&config, &job->sandbox_control, err);
 }
 
-/* Ask the control plane for a sandbox of this shape that is built already. */
+int run_ask(struct job *job, struct err *err)
+{
+	if (!job->options->has_pool || job->request.traces_files) /* prepared for the usual trace */
+		return 0;
+	job->has_asked = true;
+	return message_send(job->socket, AGENT_TAKE, view_string(job->shape.name), NULL, 0, err);
+}
+
+/* The control plane's answer: a sandbox of this shape that is built already, or none. */
 static int take_ready(struct job *job, bool *ret_taken, struct err *err)
 {
 	*ret_taken = false;
-	if (!job->options->has_pool || job->request.traces_files) /* prepared for the usual trace */
-		return 0;
-	TRY(message_send(job->socket, AGENT_TAKE, view_string(job->shape.name), NULL, 0, err));
-	for (;;) {
+	if (!job->has_asked)
+		TRY(run_ask(job, err));
+	while (job->has_asked) {
 		AUTO(message_done) struct message message;
 		TRY(message_receive(job->socket, 0, &message, err));
 		if (message.is_end || message.type == AGENT_CANCEL) {
@@ -83,8 +90,9 @@ static int take_ready(struct job *job, bool *ret_taken, struct err *err)
 			fd_close(&job->sandbox_control);
 			job->sandbox_control = take_fd(&message.fds[0]);
 		}
-		return 0;
+		job->has_asked = false;
 	}
+	return 0;
 }
 
 /* No parked interpreter is ready: park one now, so that the run is the same, only later. */
