@@ -102,9 +102,9 @@ def main():
             rounds = args.rounds if not gap else args.rounds // 3
             (bare50, bare99), (ours50, ours99) = latency(client, body, "print('hello')", rounds, gap)
             print(f"| small Python script, {name}, p50 | {bare50:.1f} ms | {ours50:.1f} ms "
-                  f"| +{ours50 - bare50:.1f} ms |")
+                  f"| {ours50 - bare50:+.1f} ms |")
             print(f"| small Python script, {name}, p99 | {bare99:.1f} ms | {ours99:.1f} ms "
-                  f"| +{ours99 - bare99:.1f} ms |")
+                  f"| {ours99 - bare99:+.1f} ms |")
         bare_rate, our_rate = throughput(service, work_body, work, args.rounds * 2)
         print(f"| 20 ms Python script, 2 workers | {bare_rate:.0f}/s | {our_rate:.0f}/s "
               f"| {our_rate / bare_rate:.0%} |")
