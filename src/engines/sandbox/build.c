@@ -558,9 +558,9 @@ int build_sandbox(struct slot *slot, struct err *err)
 	TRY(build_make_userns(slot, err));
 	/* PID 1 is still building: this costs no time. It has no filter; it does nothing more. */
 	TRY(build_take_filter(err));
+	TRY(start_payload(slot, err));
 	TRY(slot_landlock_scan(slot, slot->overlay, err));
 	TRY(slot_landlock_begin(slot, err));
-	TRY(start_payload(slot, err));
 	TRY(equip_payload(slot, err));
 	return build_shed_rights(slot, err);
 }
