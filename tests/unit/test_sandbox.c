@@ -627,12 +627,8 @@ START_TEST(no_stop_is_overlooked)
 }
 END_TEST
 
-/* Groups of dead supervisors are all that could stay (other tests may run beside us). */
-START_TEST(nothing_stays)
+static void run_some(void)
 {
-	struct err err;
-	uint32_t removed;
-	ck_assert_ok(sandbox_sweep(&removed, &err), err);
 	for (int i = 0; i < 20; i++) {
 		RUN(r);
 		int control = run_begin(&r, ARGV("orphans", "0"));
@@ -642,7 +638,23 @@ START_TEST(nothing_stays)
 			run_finish(&r, control);
 		}
 	}
-	ck_assert_ok(sandbox_sweep(&removed, &err), err);
+}
+
+/*
+ * Groups of dead supervisors are all that could stay. Other tests run beside us, and some kill
+ * theirs: ours are innocent if nothing is found once.
+ */
+START_TEST(nothing_stays)
+{
+	enum { TRIES = 20, PAUSE_USEC = 250000 };
+	struct err err;
+	uint32_t removed = 1;
+	for (int i = 0; i < TRIES && removed; i++) {
+		(void)usleep(i ? PAUSE_USEC : 0);
+		ck_assert_ok(sandbox_sweep(&removed, &err), err);
+		run_some();
+		ck_assert_ok(sandbox_sweep(&removed, &err), err);
+	}
 	ck_assert_uint_eq(removed, 0);
 }
 END_TEST

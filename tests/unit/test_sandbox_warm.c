@@ -202,8 +202,7 @@ START_TEST(a_sweep_without_descriptors_spares_it)
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
 	int status = sandbox_sweep(&removed, &err);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &all), 0);
-	ck_assert_ok(status, err);
-	ck_assert_uint_eq(removed, 0);
+	ck_assert_ok(status, err); /* it may have removed what others killed beside us */
 	ck_assert(run_warm(&r, control, ARGV("exit", "0")));
 	sandbox_close(&control);
 }
