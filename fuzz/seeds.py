@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """Write the starting inputs of the fuzz targets below a directory: seeds.py build/fuzz/seeds."""
+import argparse
 import base64
 import hashlib
 import json
 import pathlib
 import struct
-import sys
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -123,7 +123,9 @@ def sandbox_plan():
 
 
 def main():
-    top = pathlib.Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("directory", type=pathlib.Path)
+    top = parser.parse_args().directory
     copy_files(top)
     (top / "sandbox_wire").mkdir(parents=True, exist_ok=True)
     (top / "sandbox_wire/plan").write_bytes(sandbox_plan())
