@@ -14,7 +14,7 @@
  * (nothing left). Kill waits for the program's first line, ends it (bare: SIGKILL; ours:
  * sandbox_close()) and prints the same with "dead", when no process of it is left; bare: when
  * nobody holds its output any more, which is a little sooner. Throughput prints "name
- *runs-per-second".
+ * runs-per-second".
  */
 #include <fcntl.h>
 #include <signal.h>

@@ -55,6 +55,14 @@ void build_empty(struct slot *slot, int control)
 	slot->result.exit_code = -1;
 }
 
+int build_step(long status, const char *doing, const char *const *step, struct err *err)
+{
+	if (status >= 0)
+		return 0;
+	errno = (int)-status;
+	return err_sys(err, E_UNAVAILABLE, "%s%s", doing, step ? *step : "");
+}
+
 /* From here on nobody of the same user looks into this process. */
 static int hide_self(struct err *err)
 {
@@ -130,7 +138,7 @@ void build_connect(struct slot *slot)
 }
 
 /* One plan message; its text must live as long as the slot. */
-int build_receive_plan(struct slot *slot, enum wire_kind *ret_kind, struct err *err)
+static int receive_plan(struct slot *slot, enum wire_kind *ret_kind, struct err *err)
 {
 	uint8_t *message = slot->next_message ? slot->next_message : mem_alloc(1, WIRE_MESSAGE_MAX);
 	slot->next_message = NULL; /* its text is used until the end of the process */
@@ -159,7 +167,7 @@ static int check_root(const struct slot *slot, struct err *err)
 int build_receive(struct slot *slot, struct err *err)
 {
 	enum wire_kind kind;
-	TRY(build_receive_plan(slot, &kind, err));
+	TRY(receive_plan(slot, &kind, err));
 	slot->config.tier = kind == WIRE_PREPARE ? slot->parsed.tier : SANDBOX_TIER_COLD;
 	slot->config.is_zygote = slot->config.tier == SANDBOX_TIER_ZYGOTE;
 	slot->config.is_warm = slot->config.tier == SANDBOX_TIER_WARM || slot->config.is_zygote;
@@ -184,7 +192,7 @@ int build_take(struct slot *slot, const struct sandbox_plan *plan,
 }
 
 /* What a built sandbox has fixed. */
-const char *build_fixed_difference(const struct sandbox_plan *a, const struct sandbox_plan *b)
+static const char *fixed_difference(const struct sandbox_plan *a, const struct sandbox_plan *b)
 {
 	const struct {
 		const char *name;
@@ -206,34 +214,40 @@ const char *build_fixed_difference(const struct sandbox_plan *a, const struct sa
 	return NULL;
 }
 
-static int set_file_limit(const struct slot *slot, struct err *err)
+int build_receive_run(struct slot *slot, const struct sandbox_plan *prepared, struct err *err)
+{
+	enum wire_kind kind;
+	TRY(receive_plan(slot, &kind, err));
+	const char *difference = fixed_difference(prepared, &slot->parsed.plan);
+	if (kind != WIRE_PLAN || difference)
+		return err_set(err, E_CONFLICT, "this sandbox was prepared for another %s",
+			difference ? difference : "message");
+	return 0;
+}
+
+int build_limit_files(const struct slot *slot, uint64_t prepared_bytes, struct err *err)
 {
 	uint64_t bytes = slot->parsed.plan.limits.file_bytes;
 	struct rlimit limit = { bytes, bytes };
-	if (prlimit(slot->payload_pid, RLIMIT_FSIZE, &limit, NULL) < 0)
+	if (prepared_bytes < bytes)
+		return err_set(err, E_CONFLICT, "this sandbox was prepared for smaller files");
+	if (prepared_bytes != bytes && prlimit(slot->payload_pid, RLIMIT_FSIZE, &limit, NULL) < 0)
 		return err_sys(err, E_UNAVAILABLE, "setting the file size limit");
 	return 0;
 }
 
+int build_mount_inputs(const struct slot *slot, struct err *err)
+{
+	const char *step = "";
+	return build_step(slot_mount_inputs(slot, &step), "mounting ", &step, err);
+}
+
 int build_adopt(struct slot *slot, struct err *err)
 {
-	enum wire_kind kind;
-	const char *step = "";
 	struct sandbox_plan prepared = slot->parsed.plan;
-	TRY(build_receive_plan(slot, &kind, err));
-	const char *difference = build_fixed_difference(&prepared, &slot->parsed.plan);
-	if (kind != WIRE_PLAN || difference)
-		return err_set(err, E_CONFLICT, "this sandbox was prepared for another %s",
-			difference ? difference : "message");
-	if (prepared.limits.file_bytes < slot->parsed.plan.limits.file_bytes)
-		return err_set(err, E_CONFLICT, "this sandbox was prepared for smaller files");
-	if (prepared.limits.file_bytes != slot->parsed.plan.limits.file_bytes)
-		TRY(set_file_limit(slot, err));
-	long status = slot_mount_inputs(slot, &step);
-	if (status < 0) {
-		errno = (int)-status;
-		return err_sys(err, E_UNAVAILABLE, "mounting %s", step);
-	}
+	TRY(build_receive_run(slot, &prepared, err));
+	TRY(build_limit_files(slot, prepared.limits.file_bytes, err));
+	TRY(build_mount_inputs(slot, err));
 	if (getpriority(PRIO_PROCESS, 0) > 0) { /* a pool builds at low priority */
 		(void)setpriority(PRIO_PROCESS, 0, 0);
 		(void)setpriority(PRIO_PROCESS, (id_t)slot->payload_pid, 0);
@@ -270,10 +284,7 @@ static long spawn(
 static int start_init(struct slot *slot, struct err *err)
 {
 	long pid = spawn(CLONE_NEWPID | CLONE_NEWNS, -1, &slot->init_pidfd, slot_init_main, slot);
-	if (pid < 0) {
-		errno = (int)-pid;
-		return err_sys(err, E_UNAVAILABLE, "making the pid namespace");
-	}
+	TRY(build_step(pid, "making the pid namespace", NULL, err));
 	slot->init_pid = (pid_t)pid;
 	return 0;
 }
@@ -334,10 +345,7 @@ static int map_ids(struct slot *slot, struct err *err)
 int build_make_userns(struct slot *slot, struct err *err)
 {
 	long pid = spawn(CLONE_NEWUSER, -1, NULL, slot_keeper_main, slot);
-	if (pid < 0) {
-		errno = (int)-pid;
-		return err_sys(err, E_UNAVAILABLE, "making the user namespace");
-	}
+	TRY(build_step(pid, "making the user namespace", NULL, err));
 	slot->keeper_pid = (pid_t)pid;
 	int status = map_ids(slot, err);
 	if (status == 0)
@@ -347,7 +355,6 @@ int build_make_userns(struct slot *slot, struct err *err)
 	return status;
 }
 
-/* A pipe whose payload end lands on its stdio number, below. */
 static int make_pipe(int ret_ends[static 2], struct err *err)
 {
 	if (pipe2(ret_ends, O_CLOEXEC) < 0)
@@ -355,54 +362,40 @@ static int make_pipe(int ret_ends[static 2], struct err *err)
 	return 0;
 }
 
-static int set_nonblocking(int fd, struct err *err)
+int build_stream(const struct slot *slot, bool is_read_by_us, bool is_copied, int *ret_ours,
+	int *ret_theirs, struct err *err)
 {
-	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
-		return err_sys(err, E_UNAVAILABLE, "fcntl");
-	return 0;
-}
-
-/* So that /dev/stdout can be opened: a pipe has an owner and a mode like any file. */
-static int give_away(const struct slot *slot, int fd, struct err *err)
-{
-	if (!slot->is_rootless && fchown(fd, slot->host_uid, slot->host_uid) < 0)
+	int ends[2];
+	TRY(make_pipe(ends, err));
+	*ret_ours = ends[!is_read_by_us];
+	*ret_theirs = ends[is_read_by_us];
+	if (!slot->is_rootless && fchown(*ret_theirs, slot->host_uid, slot->host_uid) < 0)
 		return err_sys(err, E_UNAVAILABLE, "fchown of a pipe");
+	if (is_copied && fcntl(*ret_ours, F_SETFL, O_NONBLOCK) < 0)
+		return err_sys(err, E_UNAVAILABLE, "fcntl");
 	return 0;
 }
 
 /* The payload is born with our descriptor table: its 0, 1 and 2 are ours at that moment. */
 static int make_stdio(struct slot *slot, struct err *err)
 {
-	int in[2], out[2], error[2];
-	TRY(make_pipe(in, err));
-	TRY(make_pipe(out, err));
-	TRY(make_pipe(error, err));
-	TRY(give_away(slot, in[0], err));
-	TRY(give_away(slot, out[1], err));
-	TRY(give_away(slot, error[1], err));
-	if (dup3(in[0], STDIN_FILENO, 0) < 0 || dup3(out[1], STDOUT_FILENO, 0) < 0 ||
-		dup3(error[1], STDERR_FILENO, 0) < 0)
-		return err_sys(err, E_UNAVAILABLE, "dup3");
+	int *const ours[STDIO_COUNT] = { &slot->in.to, &slot->out.from, &slot->error.from };
+	int theirs[STDIO_COUNT];
+	for (int i = 0; i < STDIO_COUNT; i++)
+		TRY(build_stream(slot, i != STDIN_FILENO, true, ours[i], &theirs[i], err));
+	for (int i = 0; i < STDIO_COUNT; i++)
+		if (dup3(theirs[i], i, 0) < 0)
+			return err_sys(err, E_UNAVAILABLE, "dup3");
 	slot->has_stdio = true;
-	fd_close(&in[0]);
-	fd_close(&out[1]);
-	fd_close(&error[1]);
-	TRY(set_nonblocking(in[1], err));
-	TRY(set_nonblocking(out[0], err));
-	TRY(set_nonblocking(error[0], err));
-	slot->in.to = in[1];
-	slot->out.from = out[0];
-	slot->error.from = error[0];
+	for (int i = 0; i < STDIO_COUNT; i++)
+		fd_close(&theirs[i]);
 	return 0;
 }
 
 static int enter_namespaces(struct slot *slot, struct err *err)
 {
 	struct statx root;
-	int kinds = CLONE_NEWNS;
-	if (!slot->config.is_warm) /* else these are ours already */
-		kinds |= CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
-	if (setns(slot->init_pidfd, kinds) < 0)
+	if (setns(slot->init_pidfd, slot_spaces(slot)) < 0)
 		return err_sys(err, E_UNAVAILABLE, "entering the sandbox's namespaces");
 	if (statx(AT_FDCWD, "/", AT_STATX_DONT_SYNC, STATX_MNT_ID, &root) < 0)
 		return err_sys(err, E_UNAVAILABLE, "statx of the sandbox root");
@@ -484,10 +477,7 @@ static int make_mounts(struct slot *slot, struct err *err)
 	long status = slot->config.is_warm ? 0 : slot_build_root(slot, &slot->overlay, &step);
 	if (status == 0)
 		status = slot_make_writable(slot, &step);
-	if (status < 0) {
-		errno = (int)-status;
-		return err_sys(err, E_UNAVAILABLE, "building the sandbox: %s", step);
-	}
+	TRY(build_step(status, "building the sandbox: ", &step, err));
 	slot->disk = (int)status;
 	sys_word_set(&slot->mounts_ready, 1);
 	return 0;
@@ -508,10 +498,7 @@ static int start_payload(struct slot *slot, struct err *err)
 	if (setns(slot->init_pidfd, CLONE_NEWPID) < 0)
 		return err_sys(err, E_UNAVAILABLE, "entering the sandbox's pid namespace");
 	long pid = spawn(0, is_v2 ? slot->cgroup.dirs[0] : -1, NULL, slot_payload_main, slot);
-	if (pid < 0) {
-		errno = (int)-pid;
-		return err_sys(err, E_UNAVAILABLE, "starting the payload");
-	}
+	TRY(build_step(pid, "starting the payload", NULL, err));
 	slot->payload_pid = (pid_t)pid;
 	return 0;
 }

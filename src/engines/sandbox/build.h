@@ -23,13 +23,25 @@ int build_take(struct slot *slot, const struct sandbox_plan *plan,
 	const struct sandbox_files *files, struct err *err) MUST_CHECK;
 
 /* The parts of build_sandbox() that a warm sandbox has in another order. */
-int build_receive_plan(struct slot *slot, enum wire_kind *ret_kind, struct err *err) MUST_CHECK;
-const char *build_fixed_difference(const struct sandbox_plan *a, const struct sandbox_plan *b);
 int build_make_userns(struct slot *slot, struct err *err) MUST_CHECK;
 int build_take_filter(struct err *err) MUST_CHECK;
 int build_shed_rights(const struct slot *slot, struct err *err) MUST_CHECK;
 /* One run's PID 1 and payload in the groups, user namespace and mounts of a warm sandbox. */
 int build_warm_payload(struct slot *slot, struct err *err) MUST_CHECK;
+
+/* E_UNAVAILABLE "<doing><step>" for a raw call's -errno; *step is read after the call, or NULL. */
+int build_step(long status, const char *doing, const char *const *step, struct err *err) MUST_CHECK;
+
+/* A run in what was built for another plan: E_CONFLICT for what that has fixed. */
+int build_receive_run(
+	struct slot *slot, const struct sandbox_plan *prepared, struct err *err) MUST_CHECK;
+int build_limit_files(const struct slot *slot, uint64_t prepared_bytes, struct err *err) MUST_CHECK;
+int build_mount_inputs(const struct slot *slot, struct err *err) MUST_CHECK;
+
+/* A pipe whose other end the payload owns, so that it can open it by name, as /dev/stdout. */
+int build_stream(const struct slot *slot, bool is_read_by_us, bool is_copied, int *ret_ours,
+	int *ret_theirs, struct err *err) MUST_CHECK;
+
 /* Everything of one run: tasks, pipes, descriptors; all but the tasks. */
 void build_undo_run(struct slot *slot);
 void build_close_run(struct slot *slot);

@@ -15,7 +15,7 @@
  *
  * The overlay is made in the caller's mount namespace, where the image is (in a copy of it on old
  * kernels); PID 1 has a copy of that from its birth, and leaves nothing of it. All paths are below
- *a tree that nobody else can change.
+ * a tree that nobody else can change.
  */
 #include <errno.h>
 #include <fcntl.h>

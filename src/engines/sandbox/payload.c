@@ -146,8 +146,10 @@ static long keep_descriptors(const struct slot *slot)
 	return status < 0 ? status : sys3(close_range, SLOT_NOTE_FD + 1, ~0u, 0);
 }
 
-/* Taken on by the exec. There is no /proc here yet. The old name of the file is for kernels
- * before 5.8. */
+/*
+ * Taken on by the exec. There is no /proc here yet. The old name of the file is for kernels before
+ * 5.8.
+ */
 static long choose_profile(const struct slot *slot)
 {
 	static const char command[] = "exec " APPARMOR_PROFILE;
@@ -169,14 +171,12 @@ static long choose_profile(const struct slot *slot)
  */
 static long enter_namespaces(const struct slot *slot, const char **ret_step)
 {
-	long kinds = CLONE_NEWNS;
 	if (!slot->config.is_warm) {
-		kinds |= CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 		sys_word_wait(&slot->init_stage.word);
 		if (__atomic_load_n(&slot->init_stage.word, __ATOMIC_ACQUIRE) != STAGE_READY)
 			return -ECANCELED;
 	}
-	STEP(sys2(setns, slot->init_pidfd, kinds), "entering the sandbox's namespaces");
+	STEP(sys2(setns, slot->init_pidfd, slot_spaces(slot)), "entering the sandbox's namespaces");
 	return 0;
 }
 

@@ -101,8 +101,8 @@ struct slot {
 	pid_t init_pid;
 	int init_pidfd;
 	struct slot_stage init_stage;
-	int skeleton;          /* a layer of it */
 	int overlay;           /* the root, not attached yet; -1 */
+	int skeleton;          /* one of its layers; -1 */
 	int disk;              /* the tmpfs itself, of which the run sees five directories; -1 */
 	uint32_t mounts_ready; /* init may attach them */
 
@@ -202,6 +202,13 @@ int slot_run_local(const struct sandbox_plan *plan, const struct sandbox_files *
 void slot_send(struct slot *slot, struct sandbox_event *event);
 void slot_end(struct slot *slot, enum sandbox_cause cause, const char *text);
 uint64_t slot_usec(const struct slot *slot);
+
+/* The namespaces of PID 1 that are not everybody's already: setns() takes these from its pidfd. */
+static inline int slot_spaces(const struct slot *slot)
+{
+	return slot->config.is_warm ? CLONE_NEWNS
+				    : CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+}
 
 /* A zygote is a task more than its run may have. */
 static inline uint64_t slot_tasks_max(const struct slot *slot)

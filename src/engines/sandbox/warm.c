@@ -25,25 +25,18 @@
 #include "kit/base/fd.h"
 #include "kit/base/mem.h"
 
-static int failed(long status, const char *step, struct err *err)
-{
-	if (status >= 0)
-		return 0;
-	errno = (int)-status;
-	return err_sys(err, E_UNAVAILABLE, "building the sandbox: %s", step);
-}
-
 static int make_base(struct slot *slot, struct err *err)
 {
+	static const char doing[] = "building the sandbox: ";
 	const char *step = "";
 	auto_close overlay = -1;
-	TRY(failed(slot_build_root(slot, &overlay, &step), step, err));
+	TRY(build_step(slot_build_root(slot, &overlay, &step), doing, &step, err));
 	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
 		return err_sys(err, E_UNAVAILABLE, "making namespaces");
-	TRY(failed(slot_enter_root(slot, overlay, &step), step, err));
+	TRY(build_step(slot_enter_root(slot, overlay, &step), doing, &step, err));
 	fd_close(&slot->skeleton);
 	TRY(slot_landlock_scan(slot, overlay, err));
-	TRY(failed(slot_set_hostname(slot, &step), step, err));
+	TRY(build_step(slot_set_hostname(slot, &step), doing, &step, err));
 	slot->base_mounts = openat(slot->host_proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	slot->base_pids = openat(slot->host_proc, "self/ns/pid", O_RDONLY | O_CLOEXEC);
 	if (slot->base_mounts < 0 || slot->base_pids < 0)
@@ -67,23 +60,12 @@ int warm_build(struct slot *slot, struct err *err)
 	return build_shed_rights(slot, err);
 }
 
-static int receive_plan(struct slot *slot, struct err *err)
-{
-	enum wire_kind kind;
-	TRY(build_receive_plan(slot, &kind, err));
-	const char *difference = build_fixed_difference(&slot->template, &slot->parsed.plan);
-	if (kind != WIRE_PLAN || difference)
-		return err_set(err, E_CONFLICT, "this sandbox was prepared for another %s",
-			difference ? difference : "message");
-	return 0;
-}
-
 int warm_begin(struct slot *slot, struct err *err)
 {
 	slot->next_message = slot->plan_room;
 	slot->cpu_base_usec = cgroup_cpu_usec(&slot->cgroup);
 	if (slot->config.is_zygote) {
-		TRY(receive_plan(slot, err));
+		TRY(build_receive_run(slot, &slot->template, err));
 		return zygote_begin(slot, err);
 	}
 	/* The plan may lower the limit of a file; no file is larger than the disk. */

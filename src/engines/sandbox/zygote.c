@@ -74,10 +74,7 @@ static int renew(struct slot *slot, struct err *err)
 		slot->disk = (int)status;
 		status = slot_mount_writable(slot, &step);
 	}
-	if (status < 0) {
-		errno = (int)-status;
-		return err_sys(err, E_UNAVAILABLE, "renewing the disk: %s", step);
-	}
+	TRY(build_step(status, "renewing the disk: ", &step, err));
 	TRY(slot_landlock_begin(slot, err));
 	return slot_landlock_finish(slot, err);
 }
@@ -153,32 +150,6 @@ static int shed(const struct slot *slot, struct err *err)
 		ARRAY_SIZE(calls) - skipped, err);
 }
 
-static int limit_files(const struct slot *slot, struct err *err)
-{
-	uint64_t bytes = slot->parsed.plan.limits.file_bytes;
-	struct rlimit limit = { bytes, bytes };
-	if (slot->template.limits.file_bytes < bytes)
-		return err_set(err, E_CONFLICT, "this sandbox was prepared for smaller files");
-	if (prlimit(slot->payload_pid, RLIMIT_FSIZE, &limit, NULL) < 0)
-		return err_sys(err, E_UNAVAILABLE, "setting the file size limit");
-	return 0;
-}
-
-/* A pipe whose other end the payload owns, so that it can open it by name, as /dev/stdout. */
-static int make_stream(const struct slot *slot, bool is_read_by_us, bool is_copied, int *ret_ours,
-	int *ret_theirs, struct err *err)
-{
-	int ends[2];
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return err_sys(err, E_UNAVAILABLE, "pipe");
-	*ret_ours = ends[!is_read_by_us];
-	*ret_theirs = ends[is_read_by_us];
-	if (fchown(*ret_theirs, slot->host_uid, slot->host_uid) < 0 ||
-		(is_copied && fcntl(*ret_ours, F_SETFL, O_NONBLOCK) < 0))
-		return err_sys(err, E_UNAVAILABLE, "preparing a pipe");
-	return 0;
-}
-
 /* Pipes; our ends into the slot, the others to the zygote, together with the rules. */
 static int send_files(struct slot *slot, struct err *err)
 {
@@ -193,7 +164,7 @@ static int send_files(struct slot *slot, struct err *err)
 	size_t count = RUN_FILES - (slot->ruleset < 0); /* a kernel without Landlock */
 	int status = 0;
 	for (size_t i = 0; status == 0 && i < ARRAY_SIZE(pipes); i++)
-		status = make_stream(slot, pipes[i].is_read_by_us, pipes[i].is_copied,
+		status = build_stream(slot, pipes[i].is_read_by_us, pipes[i].is_copied,
 			pipes[i].ours, &theirs[i], err);
 	if (status == 0)
 		status = fd_send(slot->zygote_control, view_of("F", 1), theirs, count, err);
@@ -204,13 +175,8 @@ static int send_files(struct slot *slot, struct err *err)
 
 int zygote_begin(struct slot *slot, struct err *err)
 {
-	const char *step = "";
 	unsigned long child = 0;
-	long status = slot_mount_inputs(slot, &step);
-	if (status < 0) {
-		errno = (int)-status;
-		return err_sys(err, E_UNAVAILABLE, "mounting %s", step);
-	}
+	TRY(build_mount_inputs(slot, err));
 	TRY(send_files(slot, err));
 	TRY(await_stop(slot->signals, slot->zygote_pid, PTRACE_EVENT_FORK, err));
 	if (ptrace(PTRACE_GETEVENTMSG, slot->zygote_pid, 0, &child) < 0 ||
@@ -218,7 +184,7 @@ int zygote_begin(struct slot *slot, struct err *err)
 		return err_sys(err, E_UNAVAILABLE, "the zygote died");
 	slot->payload_pid = (pid_t)child;
 	TRY(await_stop(slot->signals, slot->payload_pid, PTRACE_EVENT_STOP, err));
-	TRY(limit_files(slot, err));
+	TRY(build_limit_files(slot, slot->template.limits.file_bytes, err));
 	return shed(slot, err);
 }
 

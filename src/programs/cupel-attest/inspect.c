@@ -49,11 +49,14 @@ static int inspect_tdx(struct view bytes, struct json *root, struct err *err)
 	struct tdx_quote q;
 	const char *code;
 	size_t offset;
-	if (bytes.size > 0 && bytes.data[0] == TDX_QUOTE_VERSION_SGX)
-		return err_set(err, E_INVALID,
-			"parse.version: an SGX quote (version 3); only TDX quotes are appraised");
-	if (!tdx_quote_parse(bytes, &q, &code, &offset))
-		return malformed(code, offset, err);
+	if (!tdx_quote_parse(bytes, &q, &code, &offset)) {
+		bool is_sgx = str_equal(code, "parse.version") &&
+			      bytes.data[0] == TDX_QUOTE_VERSION_SGX;
+		return is_sgx ? err_set(err, E_INVALID,
+					"parse.version: an SGX quote (version 3); only TDX quotes "
+					"are appraised")
+			      : malformed(code, offset, err);
+	}
 	const struct {
 		const char *name;
 		struct view bytes;

@@ -73,24 +73,23 @@ int run_ask(struct job *job, struct err *err)
 static int take_ready(struct job *job, bool *ret_taken, struct err *err)
 {
 	*ret_taken = false;
+	AUTO(message_done) struct message message = {};
 	if (!job->has_asked)
 		TRY(run_ask(job, err));
-	while (job->has_asked) {
-		AUTO(message_done) struct message message;
-		TRY(message_receive(job->socket, 0, &message, err));
-		if (message.is_end || message.type == AGENT_CANCEL) {
-			job->was_cancelled = true;
-			return err_set(err, E_CONFLICT, "cancelled before the run began");
-		}
-		if (message.type != AGENT_SLOT)
-			return err_set(
-				err, E_CONFLICT, "message %u is not expected now", message.type);
-		*ret_taken = message.fd_count == 1;
-		if (*ret_taken) {
-			fd_close(&job->sandbox_control);
-			job->sandbox_control = take_fd(&message.fds[0]);
-		}
-		job->has_asked = false;
+	if (!job->has_asked)
+		return 0;
+	TRY(message_receive(job->socket, 0, &message, err));
+	if (message.is_end || message.type == AGENT_CANCEL) {
+		job->was_cancelled = true;
+		return err_set(err, E_CONFLICT, "cancelled before the run began");
+	}
+	if (message.type != AGENT_SLOT)
+		return err_set(err, E_CONFLICT, "message %u is not expected now", message.type);
+	job->has_asked = false;
+	*ret_taken = message.fd_count == 1;
+	if (*ret_taken) {
+		fd_close(&job->sandbox_control);
+		job->sandbox_control = take_fd(&message.fds[0]);
 	}
 	return 0;
 }
