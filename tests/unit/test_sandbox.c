@@ -659,6 +659,31 @@ START_TEST(nothing_stays)
 }
 END_TEST
 
+/* bin, etc and usr are there already; each name at the top costs a rule. */
+START_TEST(entries_at_the_top_of_an_image)
+{
+	enum { MOST = 255, THERE = 3 };
+	char name[16];
+	for (int count = THERE + 1; count <= MOST + 1; count++) {
+		RUN(r);
+		snprintf(name, sizeof(name), "x%d", count);
+		auto_close file = openat(r.files.root_fd, name, O_WRONLY | O_CREAT, 0644);
+		ck_assert_int_ge(file, 0);
+		if (count < MOST - 1)
+			continue;
+		run_verb(&r, "exit", "0");
+		ck_assert_int_eq(r.result.cause,
+			count > MOST ? SANDBOX_CAUSE_INTERNAL : SANDBOX_CAUSE_EXITED);
+		if (count > MOST)
+			ck_assert_ptr_nonnull(strstr(r.result.text, "more than 255 entries"));
+	}
+	for (int count = THERE + 1; count <= MOST + 1; count++) {
+		snprintf(name, sizeof(name), "x%d", count);
+		ck_assert_int_eq(unlinkat(run_image(), name, 0), 0);
+	}
+}
+END_TEST
+
 START_TEST(probing)
 {
 	struct sandbox_capability list[SANDBOX_CAPABILITIES_MAX];
@@ -680,4 +705,4 @@ UNIT_MAIN("sandbox", exit_codes, signals, output_and_environment, all_layers_are
 	bombs_end, only_the_image_is_executed, the_root_is_read_only, foreign_interfaces,
 	unknown_program, trace, job_control_works_under_trace, standard_input, cancelling,
 	live_statistics, bad_plans, hot_tier, parked_tier, parking_that_fails, tiers_of_the_command,
-	no_stop_is_overlooked, nothing_stays, probing)
+	no_stop_is_overlooked, nothing_stays, entries_at_the_top_of_an_image, probing)

@@ -106,8 +106,9 @@ static int note_entry(struct slot *slot, int root, const struct dirent *entry, s
 	if (entry->d_name[0] == '.' || entry->d_type == DT_LNK || is_special(entry->d_name))
 		return 0;
 	if (slot->entry_count == SLOT_ENTRIES_MAX)
-		return err_set(err, E_LIMIT, "the image has more than %d entries at its top",
-			SLOT_ENTRIES_MAX);
+		return err_set(err, E_LIMIT,
+			"the image has more than %d entries at its top: put some into a directory",
+			SLOT_ENTRIES_MAX - 1);
 	struct slot_entry *to = &slot->entries[slot->entry_count];
 	TRY(open_path(root, entry->d_name, &to->fd, err));
 	to->rights = is_dir ? IMAGE_RIGHTS : IMAGE_RIGHTS & FILE_RIGHTS;

@@ -30,7 +30,7 @@ enum {
 	SLOT_INIT_UID = SANDBOX_UID_BASE - 1, /* of PID 1, once it has shed its rights */
 	SLOT_LIFELINE_FD = 0,                 /* in init: its only descriptor, the supervisor */
 	SLOT_DEVICES = 5,
-	SLOT_ENTRIES_MAX = 256, /* at the top of an image */
+	SLOT_ENTRIES_MAX = 256, /* an image, and what is at its top */
 	SLOT_JOB_FD = 64,       /* in a parked program: its job; its notes */
 	SLOT_NOTE_FD = 65,
 	SLOT_ZYGOTE_ID = 65534,    /* of a zygote inside; its runs have SANDBOX_UID_INSIDE */
