@@ -1,9 +1,25 @@
 #!/usr/bin/python3
-"""embed.py FILE HEADER NAME: a file as a C array `NAME`, its length `NAME_len`; a NUL follows."""
+"""embed.py FILE HEADER NAME: a file as a C array `NAME`, its length `NAME_len`; a NUL follows.
+
+A Python program is embedded as one that runs the same from bytecode, where the interpreter is of the
+version that compiled it here; from source elsewhere."""
+import importlib.util
+import marshal
 import sys
+
+
+def from_bytecode(text, name):
+    code = marshal.dumps(compile(text, name, "exec", optimize=2))
+    return (f"import marshal\nimport sys\n"
+            f"_m = sys.modules['_frozen_importlib_external'].MAGIC_NUMBER\n"
+            f"exec(marshal.loads(bytes.fromhex('{code.hex()}'))\n"
+            f"     if _m == bytes.fromhex('{importlib.util.MAGIC_NUMBER.hex()}') else {text!r})\n").encode()
+
 
 source, target, name = sys.argv[1:]
 data = open(source, "rb").read()
+if source.endswith(".py"):
+    data = from_bytecode(data.decode(), f"<{name}>")
 with open(target, "w") as out:
     out.write(f"/* Generated from {source.rsplit('/', 1)[-1]}; do not edit. */\n")
     out.write(f"static const unsigned char {name}[] = {{\n")

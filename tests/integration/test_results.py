@@ -228,6 +228,13 @@ def test_bash_in_a_hot_sandbox(cupel):
         assert [(file["path"], content(file)) for file in reply["files"]] == [("f", b"hi\n")]
 
 
+def test_refusals_are_heard_every_time(cupel):
+    """The agent has asked for a sandbox by then, and goes without reading the answer."""
+    body = {"dataset": {"data": "x", "sha256": "0" * 64},
+            "sandbox": {"tools": ["python"], "scripts": {"main.py": ""}}}
+    assert {cupel.execute(body)[0] for _ in range(100)} == {422}
+
+
 def test_refused_before_it_ran(cupel):
     status, reply = cupel.execute({
         "dataset": {"data": "x", "sha256": "0" * 64},

@@ -230,6 +230,28 @@ START_TEST(descriptors_travel)
 }
 END_TEST
 
+/* Who goes with a message unread resets the connection, but has said what it said. */
+START_TEST(last_words_are_heard)
+{
+	struct err err;
+	int pair[2], fds[FD_PASS_MAX];
+	size_t count = 0;
+	ssize_t size = 0;
+	char text[16];
+	ck_assert_ok(fd_socketpair(SOCK_SEQPACKET, pair, &err), err);
+	ck_assert_ok(fd_send(pair[0], view_string("unread"), NULL, 0, &err), err);
+	ck_assert_ok(fd_send(pair[1], view_string("last"), (int[]){ 0 }, 1, &err), err);
+	fd_close(&pair[1]);
+	ck_assert_ok(fd_receive(pair[0], text, sizeof(text), 0, &size, fds, &count, &err), err);
+	ck_assert_int_eq(size, 4);
+	ck_assert_uint_eq(count, 1);
+	fd_close(&fds[0]);
+	ck_assert_ok(fd_receive(pair[0], text, sizeof(text), 0, &size, fds, &count, &err), err);
+	ck_assert_int_eq(size, 0);
+	fd_close(&pair[0]);
+}
+END_TEST
+
 START_TEST(log_lines_are_json)
 {
 	int pair[2];
@@ -251,4 +273,4 @@ UNIT_MAIN("base", errors_carry_category_and_context, errors_cut_long_messages,
 	buffers_stop_at_their_limit, buffers_append_everything, readers_remember_failure,
 	numbers_parse_strictly, foreign_text_is_quoted, file_names_are_one_plain_component,
 	time_goes_both_ways, paths_stay_beneath, files_are_written_whole, memory_files_are_wiped,
-	descriptors_travel, log_lines_are_json)
+	descriptors_travel, last_words_are_heard, log_lines_are_json)

@@ -110,6 +110,25 @@ START_TEST(messages_keep_borders)
 }
 END_TEST
 
+/* Larger than a header, from a peer that went with a message unread. */
+START_TEST(last_message_is_heard)
+{
+	struct err err;
+	int pair[2];
+	struct message message;
+	ck_assert_ok(fd_socketpair(SOCK_SEQPACKET, pair, &err), err);
+	ck_assert_ok(message_send(pair[0], 1, view_string("unread"), NULL, 0, &err), err);
+	ck_assert_ok(message_send(pair[1], 2, view_string("the last words"), NULL, 0, &err), err);
+	fd_close(&pair[1]);
+	ck_assert_ok(message_receive(pair[0], MSG_DONTWAIT, &message, &err), err);
+	ck_assert_uint_eq(message.body.size, 14);
+	message_done(&message);
+	ck_assert_ok(message_receive(pair[0], MSG_DONTWAIT, &message, &err), err);
+	ck_assert(message.is_end);
+	fd_close(&pair[0]);
+}
+END_TEST
+
 START_TEST(hardened_process_is_not_dumpable)
 {
 	struct err err;
@@ -206,6 +225,7 @@ int main(void)
 	tcase_add_test(tcase, spawn_refuses);
 	tcase_add_test(tcase, messages_keep_borders);
 	tcase_add_test(tcase, hardened_process_is_not_dumpable);
+	tcase_add_test(tcase, last_message_is_heard);
 	tcase_add_test(tcase, rights_do_not_come_back);
 	tcase_add_test(tcase, nobody_owns_nothing);
 	tcase_add_test(tcase, refused_calls);

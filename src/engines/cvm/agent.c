@@ -11,6 +11,8 @@
 
 #include "kit/base/fd.h"
 #include "kit/base/str.h"
+#include "kit/codec/hex.h"
+#include "kit/crypto/hash.h"
 #include "kit/proc/spawn.h"
 
 enum { NUMBER_SIZE = 24 };
@@ -127,4 +129,29 @@ int agent_send_run(const struct agent *agent, const struct agent_run *run, const
 	json_set_integer(body, "accepted_ms", (int64_t)run->accepted_wall_ms);
 	TRY(json_encode(body, &text, err));
 	return message_send(agent->socket, AGENT_RUN, buf_view(&text), fds, fd_count, err);
+}
+
+void agent_set_signature(struct json *index, const struct dsse_signature *signature)
+{
+	json_set_string(index, "keyid", signature->keyid);
+	json_set_hex(index, "signature", view_of(signature->bytes, signature->size));
+}
+
+int agent_read_statement(const struct json *index, int statement_fd, const char *payload_type,
+	struct dsse *ret_envelope, struct err *err)
+{
+	struct view signature = json_as_view(json_get(index, "signature"));
+	const char *keyid = json_as_string(json_get(index, "keyid"));
+	struct dsse_signature *row = &ret_envelope->signatures[0];
+	uint8_t key_digest[SHA256_SIZE];
+	if (!keyid || !signature.size || signature.size / 2 > sizeof(row->bytes))
+		return err_set(err, E_INVALID, "index without a signature and the key's id");
+	row->size = signature.size / 2;
+	TRY(hex_decode(signature, row->bytes, row->size, err));
+	TRY(hex_decode(view_string(keyid), key_digest, sizeof(key_digest), err));
+	(void)hex_encode(view_of(key_digest, sizeof(key_digest)), row->keyid);
+	TRY(str_format(ret_envelope->payload_type, sizeof(ret_envelope->payload_type), err, "%s",
+		payload_type));
+	ret_envelope->signature_count = 1;
+	return fd_read_all(statement_fd, DSSE_PAYLOAD_MAX, &ret_envelope->payload, err);
 }

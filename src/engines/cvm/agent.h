@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "kit/codec/json.h"
+#include "kit/crypto/dsse.h"
 #include "kit/proc/message.h"
 
 enum agent_message {
@@ -30,7 +31,8 @@ enum agent_message {
 	AGENT_TAKE,       /* body: a slot's name; asks for a sandbox built ahead */
 	AGENT_KEEP,       /* body: slot shape; descriptor: mask. Others like this job may come */
 	AGENT_BORN,       /* from a nursery; body: pid, 4 bytes little endian; descriptor: pidfd */
-	AGENT_DONE, /* body: index (agent_done); descriptors: reply, envelope (memory files) */
+	AGENT_DONE, /* body: index, see agent_read_statement; descriptors: reply, statement (memory
+		       files) */
 };
 
 #define AGENT_REPLY_MAX (64 << 20)
@@ -90,5 +92,23 @@ struct agent_run {
 };
 int agent_send_run(const struct agent *agent, const struct agent_run *run, const int *fds,
 	size_t fd_count, struct err *err) MUST_CHECK;
+
+/*
+ * What DONE carries of the certificate: the statement's bytes in a memory file and, in the index,
+ * "signature" (hex) and "keyid". Raw, because base64 in JSON costs a third of a millisecond to take
+ * apart again.
+ *
+ * index         body of DONE
+ * statement_fd  its second descriptor; borrowed
+ * payload_type  what the statement is
+ * ret_envelope  with that one signature; nothing is verified. Release with dsse_done
+ *
+ * E_INVALID, E_LIMIT: the agent sent something else.
+ */
+int agent_read_statement(const struct json *index, int statement_fd, const char *payload_type,
+	struct dsse *ret_envelope, struct err *err) MUST_CHECK;
+
+/* The agent's side: set both members. */
+void agent_set_signature(struct json *index, const struct dsse_signature *signature);
 
 #endif

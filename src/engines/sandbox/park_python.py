@@ -2,6 +2,8 @@
 # up, says so, waits for its one job, becomes it. Never used twice. See sandbox_prepare().
 import sys
 import os
+import _imp
+import _warnings
 
 
 def warm_up():
@@ -45,15 +47,42 @@ def take_job(job):
     return argv
 
 
+def code_of(source, path):
+    """compile(source, path, "exec"), but that makes a hundred classes for syntax trees first, a tenth
+    of what all this costs. exec() does not, and a trace function stops it before its first line.
+    What has errors or warnings is left to compile(), which words them."""
+    found = []
+
+    def take(frame, event, argument):
+        found.append(frame.f_code)
+        raise InterruptedError
+
+    filters = _warnings.filters[:]
+    _warnings.filters.insert(0, ("error", None, Warning, None, 0))
+    _warnings._filters_mutated()
+    sys.settrace(take)
+    try:
+        exec(source, {})
+    except BaseException:
+        pass
+    sys.settrace(None)
+    _warnings.filters[:] = filters
+    _warnings._filters_mutated()
+    if not found:
+        return compile(source, path, "exec")
+    _imp._fix_co_filename(found[0], path)
+    return found[0]
+
+
 def load(argv):
     """python FILE ARG... or python -c CODE ARG...: the code object, and sys as python sets it."""
     if argv[1] == "-c":
         sys.argv, sys.path[0] = ["-c"] + argv[3:], ""
-        return compile(argv[2], "<string>", "exec"), None
+        return code_of(argv[2], "<string>"), None
     path = argv[1]
     sys.argv, sys.path[0] = argv[1:], os.path.dirname(os.path.abspath(path))
     with open(path, "rb") as file:
-        return compile(file.read(), path, "exec"), path
+        return code_of(file.read(), path), path
 
 
 def exit_code(error):

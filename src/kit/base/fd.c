@@ -235,9 +235,11 @@ int fd_receive(int socket, void *ret_message, size_t size_max, int flags, ssize_
 		.msg_controllen = sizeof(control),
 	};
 	ssize_t got;
+	int resets = 0;
+	/* ECONNRESET, once: the peer closed without reading all. What it sent is still there. */
 	do
 		got = recvmsg(socket, &header, flags | MSG_CMSG_CLOEXEC);
-	while (got < 0 && errno == EINTR);
+	while (got < 0 && (errno == EINTR || (errno == ECONNRESET && resets++ == 0)));
 	*ret_fd_count = 0;
 	*ret_size = -1;
 	if (got < 0 && errno == EAGAIN)

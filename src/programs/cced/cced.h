@@ -203,7 +203,7 @@ const char *job_state_name(enum job_state state);
 
 /* certificates.c */
 int certificates_add(
-	struct cjob *job, struct view index, int envelope_fd, struct err *err) MUST_CHECK;
+	struct cjob *job, const struct json *index, int statement_fd, struct err *err) MUST_CHECK;
 void certificates_verify(
 	struct cced *cced, struct view envelope, struct cert_verification *ret_verification);
 void api_certificate(

@@ -83,33 +83,29 @@ static enum store_verdict stored_verdict(struct cced *cced, struct view envelope
 }
 
 static int put(
-	struct cjob *job, struct store_certificate *row, struct view envelope, struct err *err)
+	struct cjob *job, struct store_certificate *row, struct dsse *envelope, struct err *err)
 {
 	struct cced *cced = job->cced;
-	AUTO(dsse_done) struct dsse dsse = {};
 	auto_done(buf) text = {};
 	char id[CERT_ID_SIZE];
-	TRY(dsse_decode(envelope, &dsse, err));
-	cert_id(buf_view(&dsse.payload), id);
+	cert_id(buf_view(&envelope->payload), id);
 	if (!str_equal(id, row->id))
 		return err_set(
 			err, E_INTEGRITY, "the agent's certificate id is not that of its bytes");
-	hash_bytes(HASH_SHA256, buf_view(&dsse.payload), row->statement.sha256);
-	TRY(keys_countersign(&cced->keys, buf_view(&cced->issuer_spki), &dsse, err));
-	TRY(dsse_encode(&dsse, &text, err));
+	hash_bytes(HASH_SHA256, buf_view(&envelope->payload), row->statement.sha256);
+	TRY(keys_countersign(&cced->keys, buf_view(&cced->issuer_spki), envelope, err));
+	TRY(dsse_encode(envelope, &text, err));
 	row->verdict = stored_verdict(cced, buf_view(&text));
 	return store_certificate_put(cced->store, row, buf_view(&text), "done", err);
 }
 
-int certificates_add(struct cjob *job, struct view index_text, int envelope_fd, struct err *err)
+int certificates_add(struct cjob *job, const struct json *index, int statement_fd, struct err *err)
 {
-	auto_json *index = NULL;
-	auto_done(buf) envelope = {};
+	AUTO(dsse_done) struct dsse envelope = {};
 	auto_free struct store_certificate *row = mem_alloc(1, sizeof(*row));
-	TRY(json_parse(index_text, MESSAGE_BODY_MAX, &index, err));
-	TRY(fd_read_all(envelope_fd, DSSE_ENVELOPE_MAX, &envelope, err));
+	TRY(agent_read_statement(index, statement_fd, CERT_PAYLOAD_TYPE, &envelope, err));
 	TRY(read_index(job, index, row, err));
-	TRY(put(job, row, buf_view(&envelope), err));
+	TRY(put(job, row, &envelope, err));
 	/* only now: an answer never names a certificate that is not stored */
 	return str_format(job->certificate_id, sizeof(job->certificate_id), err, "%s", row->id);
 }

@@ -227,13 +227,12 @@ static void start(struct cjob *job)
 	struct err err;
 	job->state = JOB_RUNNING;
 	job->cced->running++;
-	int status = 0;
-	if (!job->is_stored)
-		status = store_job_now(job, "running", false, &err);
-	if (status == 0)
-		status = job->is_lost_run ? send_lost(job, &err) : run_on_agent(job, &err);
+	int status = job->is_lost_run ? send_lost(job, &err) : run_on_agent(job, &err);
 	if (status == 0)
 		status = watch_agent(job, &err);
+	/* While the agent loads the request; it hears nothing from us before this is done. */
+	if (status == 0 && !job->is_stored)
+		status = store_job_now(job, "running", false, &err);
 	if (status == 0)
 		return;
 	log_err(job, "start", &err);
@@ -356,7 +355,7 @@ static int handle_done(
 	if (message->fd_count != 2)
 		return err_set(err, E_INTERNAL, "DONE with %zu descriptors", message->fd_count);
 	TRY(json_parse(buf_view(&message->body), MESSAGE_BODY_MAX, ret_index, err));
-	TRY(certificates_add(job, buf_view(&message->body), message->fds[1], err));
+	TRY(certificates_add(job, *ret_index, message->fds[1], err));
 	return read_reply(job, message->fds[0], err);
 }
 
@@ -420,10 +419,9 @@ static void on_agent(uv_poll_t *poll, int status, int events)
 	for (;;) {
 		AUTO(message_done) struct message message = {};
 		struct err err;
-		int result = status < 0 ? err_set(&err, E_INTERNAL, "poll")
-					: message_receive(
-						  job->agent.socket, MSG_DONTWAIT, &message, &err);
-		if (result < 0 || message.is_end) {
+		int result = message_receive(job->agent.socket, MSG_DONTWAIT, &message, &err);
+		/* An error is that it left a message of ours unread; its last words come first. */
+		if (result < 0 || message.is_end || (message.is_nothing && status < 0)) {
 			lose(job, "agent-died");
 			return;
 		}

@@ -124,6 +124,7 @@ int run_run(struct cupel *cupel, int argc, char **argv, struct err *err)
 	int status = run_all(cupel, &run, argc, argv, err);
 	buf_done(&run.issuer_spki);
 	buf_done(&run.envelope);
+	dsse_done(&run.signed_by_agent);
 	json_free(run.reply);
 	return status;
 }

@@ -38,6 +38,7 @@ struct run {
 
 	/* the end */
 	struct json *reply;
+	struct dsse signed_by_agent;
 	struct buf envelope; /* signed by the agent and countersigned */
 	struct cert_verification verification;
 };

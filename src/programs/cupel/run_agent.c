@@ -101,10 +101,13 @@ static int on_refused(struct view text, struct err *err)
 static int on_done(struct run *run, struct message *message, struct err *err)
 {
 	auto_done(buf) reply = {};
+	auto_json *index = NULL;
 	if (message->fd_count != 2)
 		return err_set(err, E_INTERNAL, "DONE with %zu descriptors", message->fd_count);
 	TRY(fd_read_all(message->fds[0], AGENT_REPLY_MAX, &reply, err));
-	TRY(fd_read_all(message->fds[1], DSSE_ENVELOPE_MAX, &run->envelope, err));
+	TRY(json_parse(buf_view(&message->body), MESSAGE_BODY_MAX, &index, err));
+	TRY(agent_read_statement(
+		index, message->fds[1], CERT_PAYLOAD_TYPE, &run->signed_by_agent, err));
 	return json_parse(buf_view(&reply), AGENT_REPLY_MAX, &run->reply, err);
 }
 
@@ -168,11 +171,8 @@ static int wait_for_end(struct cupel *cupel, struct run *run, struct err *err)
 
 static int countersign(struct run *run, struct err *err)
 {
-	AUTO(dsse_done) struct dsse dsse = {};
-	TRY(dsse_decode(buf_view(&run->envelope), &dsse, err));
-	TRY(keys_countersign(&run->keys, buf_view(&run->issuer_spki), &dsse, err));
-	buf_done(&run->envelope);
-	return dsse_encode(&dsse, &run->envelope, err);
+	TRY(keys_countersign(&run->keys, buf_view(&run->issuer_spki), &run->signed_by_agent, err));
+	return dsse_encode(&run->signed_by_agent, &run->envelope, err);
 }
 
 static int verify(struct run *run, struct err *err)

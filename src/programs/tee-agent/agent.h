@@ -60,12 +60,15 @@ int vault_open(
 int vault_create(struct vault *vault, const char *directory, const char *name, int *ret_fd,
 	struct err *err) MUST_CHECK;
 
-/* Overwrite every file with zeros, remove them, drop the mounts. Counts what was wiped. */
+/*
+ * Overwrite every file with zeros, remove them, drop the mounts. Adds what was wiped to *wiped.
+ * After a failure it may be called again; after success it does nothing.
+ */
 struct vault_wiped {
 	uint64_t files;
 	uint64_t bytes;
 };
-int vault_wipe(struct vault *vault, struct vault_wiped *ret_wiped, struct err *err) MUST_CHECK;
+int vault_wipe(struct vault *vault, struct vault_wiped *wiped, struct err *err) MUST_CHECK;
 
 struct lifecycle_row {
 	char event[32];
@@ -79,6 +82,20 @@ struct results {
 	bool is_missing; /* the program left no directory of that name */
 	struct collect_report report;
 	struct buf bytes; /* of all files, in the order of the report */
+};
+
+/* By these the certificate is found. */
+struct digests {
+	uint8_t dataset[SHA256_SIZE];
+	uint8_t sandbox[SHA256_SIZE];
+	uint8_t inputs[SHA256_SIZE];
+	uint8_t claim[SHA256_SIZE];
+};
+
+/* One captured stream, hashed once its writers are dead or have said their last word. */
+struct stream_digest {
+	uint8_t sha256[SHA256_SIZE];
+	uint64_t bytes;
 };
 
 struct disclosure {
@@ -118,6 +135,8 @@ struct job {
 	size_t dataset_count;
 	struct cert_tool tools[EXECUTE_TOOLS_MAX];
 	struct json *inputs;
+	struct digests digests; /* the claim's when it is certified */
+	bool has_digests;
 	struct json *outcome;
 	struct json *run;
 	struct json *evidence;
@@ -130,16 +149,20 @@ struct job {
 	struct sandbox_result result;
 	int output_fd; /* memory files the supervisor filled */
 	int error_fd;
-	int results_fd; /* of the sandbox, between its end and results_collect; -1 none */
+	struct stream_digest output;
+	struct stream_digest error;
+	bool has_streams; /* the two above are filled */
+	int results_fd;   /* of the sandbox, between its end and results_collect; -1 none */
 	struct results results;
 	bool is_dataset_wiped;
 	bool is_sandbox_gone;
 	struct vault_wiped wiped;
 	bool has_asked; /* for a sandbox; the answer was not read yet */
 	bool was_cancelled;
-	char status[64];    /* outcome.status */
-	struct err refusal; /* why a run was refused, for the reply */
-	struct buf envelope;
+	char status[64];      /* outcome.status */
+	struct err refusal;   /* why a run was refused, for the reply */
+	struct buf statement; /* the certificate, and our signature of it */
+	struct dsse_signature signature;
 	char certificate_id[CERT_ID_SIZE];
 	uint8_t report_data[CERT_REPORT_DATA_SIZE];
 };
@@ -163,6 +186,8 @@ int64_t job_elapsed_us(const struct job *job);
 /* load.c */
 int load_request(struct job *job, struct err *err) MUST_CHECK;
 int load_inputs(struct job *job, struct err *err) MUST_CHECK;
+void load_make_inputs(struct job *job); /* the member inputs, from what was loaded */
+void load_wipe_body(struct job *job);
 
 /* run.c: ask for a sandbox that is built already; answered by the time that it is wanted. */
 int run_ask(struct job *job, struct err *err) MUST_CHECK;
@@ -174,10 +199,21 @@ struct json *results_list_json(const struct job *job); /* [{path, bytes, sha256}
 struct json *results_run_json(const struct job *job);  /* counts only, for the certificate */
 int results_reply_json(struct job *job, struct json *reply, struct err *err) MUST_CHECK;
 
-/* certify.c */
+/*
+ * certify.c. The first two may be called as soon as their facts are known, to use the time that the
+ * sandbox takes; certify() makes up for it.
+ */
+int certify_inputs(struct job *job, struct err *err) MUST_CHECK;
+int certify_streams(struct job *job, struct err *err) MUST_CHECK;
 int certify(struct job *job, struct err *err) MUST_CHECK;
+int certify_state(struct job *job, struct err *err) MUST_CHECK; /* outcome and run */
+int certify_sign(struct job *job, struct err *err) MUST_CHECK;  /* once there is evidence */
 
 /* reply.c */
+int reply_make(struct job *job, struct json *reply, struct err *err) MUST_CHECK;
 int reply_done(struct job *job, struct err *err) MUST_CHECK;
+
+/* rehearse.c: what every job does, done in advance, for speed alone. */
+void rehearse(const struct job *job);
 
 #endif

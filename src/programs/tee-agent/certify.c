@@ -28,16 +28,34 @@ static int set_status(struct job *job, struct err *err)
 		sandbox_cause_name(result->cause));
 }
 
-static int hash_file(
-	int fd, uint8_t ret_digest[static SHA256_SIZE], uint64_t *ret_size, struct err *err)
+static int hash_stream(int fd, struct stream_digest *ret_stream, struct err *err)
 {
 	auto_done(buf) bytes = {};
 	if (fd >= 0 && lseek(fd, 0, SEEK_SET) < 0)
 		return err_sys(err, E_INTERNAL, "lseek");
 	if (fd >= 0)
 		TRY(fd_read_all(fd, ((size_t)EXECUTE_OUTPUT_KB_MAX << 10) + 1, &bytes, err));
-	hash_bytes(HASH_SHA256, buf_view(&bytes), ret_digest);
-	*ret_size = bytes.size;
+	hash_bytes(HASH_SHA256, buf_view(&bytes), ret_stream->sha256);
+	ret_stream->bytes = bytes.size;
+	return 0;
+}
+
+int certify_streams(struct job *job, struct err *err)
+{
+	TRY(hash_stream(job->output_fd, &job->output, err));
+	TRY(hash_stream(job->error_fd, &job->error, err));
+	job->has_streams = true;
+	return 0;
+}
+
+int certify_inputs(struct job *job, struct err *err)
+{
+	auto_json *empty = json_new_object();
+	const struct json *sandbox = json_get(job->inputs, "sandbox");
+	TRY(cert_dataset_digest(job->inputs, job->digests.dataset, err));
+	TRY(cert_digest_json(sandbox ? sandbox : empty, job->digests.sandbox, err));
+	TRY(cert_digest_json(job->inputs, job->digests.inputs, err));
+	job->has_digests = true;
 	return 0;
 }
 
@@ -47,10 +65,11 @@ static int make_outcome(struct job *job, struct err *err)
 		.status = job->status,
 		.has_exit_code = job->has_run && job->result.cause == SANDBOX_CAUSE_EXITED,
 		.exit_code = job->result.exit_code,
+		.result_bytes = job->output.bytes,
 	};
 	auto_json *list = results_list_json(job);
 	auto_json *files = NULL;
-	TRY(hash_file(job->output_fd, outcome.result_sha256, &outcome.result_bytes, err));
+	memcpy(outcome.result_sha256, job->output.sha256, SHA256_SIZE);
 	if (job->results.is_collected)
 		TRY(cert_files_summary(list, &files, err));
 	outcome.files = files;
@@ -158,19 +177,15 @@ static struct json *deletion_json(const struct job *job)
 	return deletion;
 }
 
-static int stderr_json(struct job *job, struct json *run, struct err *err)
+static struct json *stream_json(const struct stream_digest *stream)
 {
-	uint8_t digest[SHA256_SIZE];
-	uint64_t size;
 	struct json *object = json_new_object();
-	json_set(run, "stderr", object);
-	TRY(hash_file(job->error_fd, digest, &size, err));
-	json_set_hex(object, "sha256", view_of(digest, sizeof(digest)));
-	json_set_integer(object, "bytes", (int64_t)size);
-	return 0;
+	json_set_hex(object, "sha256", view_of(stream->sha256, sizeof(stream->sha256)));
+	json_set_integer(object, "bytes", (int64_t)stream->bytes);
+	return object;
 }
 
-static int make_run(struct job *job, struct err *err)
+static void make_run(struct job *job)
 {
 	struct json *run = job->run = json_new_object();
 	struct json *principals = json_new_object();
@@ -196,7 +211,7 @@ static int make_run(struct job *job, struct err *err)
 	if (job->results.is_collected)
 		json_set(run, "results", results_run_json(job));
 	json_set_string(run, "refusal", job->refusal.category < 0 ? job->refusal.message : NULL);
-	return stderr_json(job, run, err);
+	json_set(run, "stderr", stream_json(&job->error));
 }
 
 static int set_base64(struct json *object, const char *name, struct view bytes, struct err *err)
@@ -247,48 +262,59 @@ static int tee_json(struct job *job, struct json *tee, struct err *err)
 
 static int make_evidence(struct job *job, struct err *err)
 {
-	uint8_t inputs_digest[SHA256_SIZE], claim_digest[SHA256_SIZE];
+	struct digests *digests = &job->digests;
 	struct json *tee = json_new_object();
 	struct json *binding = json_new_object();
 	job->evidence = json_new_object();
 	json_set(job->evidence, "tee", tee);
 	json_set(job->evidence, "binding", binding);
-	TRY(cert_digest_json(job->inputs, inputs_digest, err));
-	TRY(cert_claim_digest(inputs_digest, job->outcome, claim_digest, err));
-	TRY(cert_report_data(claim_digest, job->run, buf_view(&job->spki), job->report_data, err));
+	TRY(cert_claim_digest(digests->inputs, job->outcome, digests->claim, err));
+	TRY(cert_report_data(
+		digests->claim, job->run, buf_view(&job->spki), job->report_data, err));
 	TRY(tee_json(job, tee, err));
 	json_set_string(binding, "domain", CERT_BINDING_DOMAIN);
 	json_set_hex(binding, "reportData", view_of(job->report_data, sizeof(job->report_data)));
 	return set_base64(binding, "spki", buf_view(&job->spki), err);
 }
 
-static int sign_statement(struct job *job, struct dsse *envelope, struct err *err)
+static int sign_statement(struct job *job, struct err *err)
 {
 	auto_done(buf) pae = {};
 	auto_done(buf) signature = {};
-	struct dsse_signature *row = &envelope->signatures[0];
-	TRY(dsse_pae(CERT_PAYLOAD_TYPE, buf_view(&envelope->payload), &pae, err));
+	struct dsse_signature *row = &job->signature;
+	TRY(dsse_pae(CERT_PAYLOAD_TYPE, buf_view(&job->statement), &pae, err));
 	TRY(sign_message(job->key, buf_view(&pae), &signature, err));
 	dsse_keyid(buf_view(&job->spki), row->keyid);
 	memcpy(row->bytes, signature.data, signature.size);
 	row->size = signature.size;
-	envelope->signature_count = 1;
-	return dsse_encode(envelope, &job->envelope, err);
+	return 0;
+}
+
+int certify_state(struct job *job, struct err *err)
+{
+	if (!job->has_digests)
+		TRY(certify_inputs(job, err));
+	if (!job->has_streams)
+		TRY(certify_streams(job, err));
+	TRY(set_status(job, err));
+	TRY(make_outcome(job, err));
+	make_run(job);
+	return 0;
+}
+
+int certify_sign(struct job *job, struct err *err)
+{
+	const struct json *mode = json_get(json_get(job->evidence, "tee"), "assurance");
+	struct cert_parts parts = { job->inputs, job->outcome, job->run, job->evidence,
+		str_equal(json_as_string(mode), "hardware") };
+	TRY(cert_statement(&parts, &job->statement, err));
+	cert_id(buf_view(&job->statement), job->certificate_id);
+	return sign_statement(job, err);
 }
 
 int certify(struct job *job, struct err *err)
 {
-	AUTO(dsse_done) struct dsse envelope = {};
-	TRY(set_status(job, err));
-	TRY(make_outcome(job, err));
-	TRY(make_run(job, err));
+	TRY(certify_state(job, err));
 	TRY(make_evidence(job, err));
-	const struct json *mode = json_get(json_get(job->evidence, "tee"), "assurance");
-	struct cert_parts parts = { job->inputs, job->outcome, job->run, job->evidence,
-		str_equal(json_as_string(mode), "hardware") };
-	TRY(cert_statement(&parts, &envelope.payload, err));
-	TRY(str_format(envelope.payload_type, sizeof(envelope.payload_type), err, "%s",
-		CERT_PAYLOAD_TYPE));
-	cert_id(buf_view(&envelope.payload), job->certificate_id);
-	return sign_statement(job, &envelope, err);
+	return certify_sign(job, err);
 }

@@ -81,6 +81,7 @@ int job_prepare(struct job *job, const struct options *options, const struct log
 	if (!options->has_pool) /* else there is one built already, nearly always */
 		TRY(sandbox_open(&(struct sandbox_config){ options->sandbox_path },
 			&job->sandbox_control, err));
+	rehearse(job);
 	return job_send(job, AGENT_READY, NULL, NULL, 0, err);
 }
 

@@ -354,7 +354,7 @@ int load_request(struct job *job, struct err *err)
 	return 0;
 }
 
-static void make_inputs(struct job *job)
+void load_make_inputs(struct job *job)
 {
 	uint8_t digest[SHA256_SIZE];
 	char warmup[CERT_DIGEST_TEXT];
@@ -375,7 +375,7 @@ static void make_inputs(struct job *job)
 	job->inputs = cert_inputs_json(&inputs);
 }
 
-static void wipe_body(struct job *job)
+void load_wipe_body(struct job *job)
 {
 	struct err err;
 	if (job->body.size)
@@ -393,7 +393,7 @@ int load_inputs(struct job *job, struct err *err)
 	for (size_t i = 0; status == 0 && i < job->request.dataset_count; i++)
 		status = load_dataset(
 			job, &job->request.datasets[i], &job->parts, &used_bytes, err);
-	make_inputs(job);
-	wipe_body(job);
+	load_make_inputs(job);
+	load_wipe_body(job);
 	return status;
 }

@@ -15,6 +15,7 @@
 #include <linux/sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kit/crypto/setup.h"
@@ -58,6 +59,7 @@ static int bear(int control, int image_fd, const struct message *message, bool *
 int nursery_serve(int control, int image_fd, bool *ret_is_agent, struct err *err)
 {
 	crypto_warm();
+	tzset(); /* gmtime_r() reads a file the first time */
 	*ret_is_agent = false;
 	while (!*ret_is_agent) {
 		AUTO(message_done) struct message message = {};

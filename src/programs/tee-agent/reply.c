@@ -1,5 +1,5 @@
 /*
- * The answer: the JSON for the caller (result, trace, proof), the envelope for the store, and the
+ * The answer: the JSON for the caller (result, trace, proof), the statement for the store, and the
  * index row by which the store finds it. Both documents travel as memory files.
  */
 #include <unistd.h>
@@ -90,42 +90,26 @@ static void trace_json(struct job *job, struct json *reply)
 	json_set(reply, "execution_trace", trace);
 }
 
-struct digests {
-	char dataset[CERT_DIGEST_TEXT];
-	char sandbox[CERT_DIGEST_TEXT];
-	char inputs[CERT_DIGEST_TEXT];
-	char claim[CERT_DIGEST_TEXT];
-};
-
-static int make_digests(struct job *job, struct digests *digests, struct err *err)
+static void set_digests(
+	const struct digests *digests, const char *const names[static 4], struct json *object)
 {
-	uint8_t digest[SHA256_SIZE], claim[SHA256_SIZE];
-	auto_json *empty = json_new_object();
-	const struct json *sandbox = json_get(job->inputs, "sandbox");
-	TRY(cert_dataset_digest(job->inputs, digest, err));
-	(void)hex_encode(view_of(digest, sizeof(digest)), digests->dataset);
-	TRY(cert_digest_json(sandbox ? sandbox : empty, digest, err));
-	(void)hex_encode(view_of(digest, sizeof(digest)), digests->sandbox);
-	TRY(cert_digest_json(job->inputs, digest, err));
-	(void)hex_encode(view_of(digest, sizeof(digest)), digests->inputs);
-	TRY(cert_claim_digest(digest, job->outcome, claim, err));
-	(void)hex_encode(view_of(claim, sizeof(claim)), digests->claim);
-	return 0;
+	const uint8_t *const values[] = { digests->dataset, digests->sandbox, digests->inputs,
+		digests->claim };
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++)
+		json_set_hex(object, names[i], view_of(values[i], SHA256_SIZE));
 }
 
-static void proof_json(struct job *job, const struct digests *digests, struct json *reply)
+static void proof_json(const struct job *job, struct json *reply)
 {
+	static const char *const names[] = { "dataset_hash", "sandbox_hash", "inputs_digest",
+		"claim_digest" };
 	struct json *proof = json_new_object();
 	json_set(proof, "tee_attestation", json_share(job->evidence));
-	json_set_string(proof, "dataset_hash", digests->dataset);
-	json_set_string(proof, "sandbox_hash", digests->sandbox);
-	json_set_string(proof, "inputs_digest", digests->inputs);
-	json_set_string(proof, "claim_digest", digests->claim);
+	set_digests(&job->digests, names, proof);
 	json_set(reply, "proof", proof);
 }
 
-static int make_reply(
-	struct job *job, const struct digests *digests, struct json *reply, struct err *err)
+int reply_make(struct job *job, struct json *reply, struct err *err)
 {
 	auto_done(buf) url = {};
 	struct json *lifecycle = json_new_object();
@@ -141,7 +125,7 @@ static int make_reply(
 		: job->has_run            ? job->result.text
 					  : NULL);
 	trace_json(job, reply);
-	proof_json(job, digests, reply);
+	proof_json(job, reply);
 	statistics_json(job, reply);
 	json_set_integer(
 		lifecycle, "execution_time_ms", (int64_t)(job->result.statistics.wall_usec / 1000));
@@ -170,18 +154,16 @@ static struct json *tool_names(const struct job *job)
 	return rows;
 }
 
-static struct json *index_json(struct job *job, const struct digests *digests)
+static struct json *index_json(const struct job *job)
 {
+	static const char *const names[] = { "dataset", "sandbox", "inputs", "claim" };
 	struct json *index = json_new_object();
 	json_set_string(index, "job_id", job->id);
 	json_set_string(index, "certificate_id", job->certificate_id);
 	json_set_string(index, "status", job->status);
 	json_set(index, "datasets", dataset_hashes(job));
 	json_set(index, "tools", tool_names(job));
-	json_set_string(index, "dataset", digests->dataset);
-	json_set_string(index, "sandbox", digests->sandbox);
-	json_set_string(index, "inputs", digests->inputs);
-	json_set_string(index, "claim", digests->claim);
+	set_digests(&job->digests, names, index);
 	json_set(index, "result", json_share(json_get(json_get(job->outcome, "result"), "sha256")));
 	json_set_integer(index, "created_ms", (int64_t)time_wall_ms());
 	json_set_string(index, "error_category",
@@ -221,14 +203,13 @@ int reply_done(struct job *job, struct err *err)
 	auto_json *index = NULL;
 	auto_done(buf) text = {};
 	auto_close reply_fd = -1;
-	auto_close envelope_fd = -1;
-	struct digests digests;
-	TRY(make_digests(job, &digests, err));
-	TRY(make_reply(job, &digests, reply, err));
-	index = index_json(job, &digests);
+	auto_close statement_fd = -1;
+	TRY(reply_make(job, reply, err));
+	index = index_json(job);
+	agent_set_signature(index, &job->signature);
 	TRY(json_encode(reply, &text, err));
 	TRY(to_memfd("reply", buf_view(&text), &reply_fd, err));
-	TRY(to_memfd("envelope", buf_view(&job->envelope), &envelope_fd, err));
+	TRY(to_memfd("statement", buf_view(&job->statement), &statement_fd, err));
 	wipe_streams(job);
-	return job_send(job, AGENT_DONE, index, (int[]){ reply_fd, envelope_fd }, 2, err);
+	return job_send(job, AGENT_DONE, index, (int[]){ reply_fd, statement_fd }, 2, err);
 }

@@ -239,7 +239,11 @@ static int on_done(struct job *job, const struct sandbox_event *event, struct er
 	json_set_integer(row, "exit_code", event->result.exit_code);
 	TRY(trace_append(&job->trace, "end", job_elapsed_us(job), row, err));
 	job_note(job, "execution_ended");
-	return 0;
+	if (vault_wipe(&job->vault, &job->wiped, err) <
+		0) /* tried again when the sandbox is gone */
+		log_event(
+			job->log, LOG_WARNING, "wipe", "job", job->id, "error", err->message, NULL);
+	return certify_streams(job, err); /* meanwhile the sandbox is torn down */
 }
 
 static int on_event(struct job *job, const struct sandbox_event *event, struct err *err)
@@ -310,6 +314,7 @@ int run_sandbox(struct job *job, struct err *err)
 {
 	job_note(job, "sandbox_created");
 	TRY(start(job, err));
+	TRY(certify_inputs(job, err)); /* meanwhile it runs */
 	TRY(wait_for_end(job, err));
 	if (!job->has_run)
 		return err_set(err, E_INTERNAL, "the sandbox ended without a result");

@@ -121,13 +121,14 @@ static int wipe_directory(int root_fd, const char *name, struct vault_wiped *wip
 	return 0;
 }
 
-int vault_wipe(struct vault *vault, struct vault_wiped *ret_wiped, struct err *err)
+int vault_wipe(struct vault *vault, struct vault_wiped *wiped, struct err *err)
 {
-	*ret_wiped = (struct vault_wiped){};
+	if (vault->root_fd < 0)
+		return 0;
 	fd_close(&vault->app_fd);
 	fd_close(&vault->data_fd);
-	TRY(wipe_directory(vault->root_fd, "data", ret_wiped, err));
-	TRY(wipe_directory(vault->root_fd, "app", ret_wiped, err));
+	TRY(wipe_directory(vault->root_fd, "data", wiped, err));
+	TRY(wipe_directory(vault->root_fd, "app", wiped, err));
 	fd_close(&vault->root_fd);
 	return 0;
 }
