@@ -122,22 +122,32 @@ static void run_take_event(struct run *run, const struct sandbox_event *event)
 		run->result = event->result;
 }
 
-/* The same tests in another tier: RUN_TIER=hot or warm in the environment. */
-static void run_build_ahead(int control, const struct run *run, struct sandbox_files *files)
+/* The same tests in another tier: RUN_TIER=hot, warm or zygote in the environment. */
+UNUSED static bool run_is_tier(const char *name)
 {
 	const char *tier = getenv("RUN_TIER");
+	return tier && str_equal(tier, name);
+}
+
+static void run_build_ahead(int control, const struct run *run, struct sandbox_files *files)
+{
+	static const char *const zygote[] = { "/bin/hostile", "zygote", NULL };
+	const char *name = getenv("RUN_TIER");
 	struct sandbox_files image = SANDBOX_FILES_NONE;
+	struct sandbox_plan plan = run->plan;
+	enum sandbox_tier tier = SANDBOX_TIER_COLD;
 	struct sandbox_event event;
 	struct err err;
-	if (!tier)
+	if (!name)
 		return;
+	while (!str_equal(sandbox_tier_name(tier), name))
+		tier++;
+	if (tier == SANDBOX_TIER_ZYGOTE)
+		plan.argv = zygote;
 	image.root_fd = files->root_fd;
 	image.mask_fd = files->mask_fd;
 	files->root_fd = files->mask_fd = -1;
-	ck_assert_ok(sandbox_prepare(control,
-			     str_equal(tier, "warm") ? SANDBOX_TIER_WARM : SANDBOX_TIER_HOT,
-			     &run->plan, &image, &err),
-		err);
+	ck_assert_ok(sandbox_prepare(control, tier, &plan, &image, &err), err);
 	ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
 	ck_assert_msg(event.kind == SANDBOX_EVENT_READY, "%s", event.result.text);
 }

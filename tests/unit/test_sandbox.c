@@ -513,7 +513,7 @@ START_TEST(parked_tier)
 	ck_assert_uint_eq(r.exit_count, 1);
 	ck_assert_int_eq(r.exits[0].exit_code, 5);
 	ck_assert(r.result.trace_complete);
-	ck_assert_ptr_nonnull(strstr(sandbox_park_python(), "warm_up()"));
+	ck_assert_ptr_nonnull(strstr(sandbox_park_python(), "marshal.loads"));
 }
 END_TEST
 

@@ -1,5 +1,5 @@
 /*
- * The vault: dataset and scripts in a tmpfs that only this process's mount namespace has. The
+ * The vault: dataset and scripts in a tmpfs that only this process has a way to. The
  * sandbox gets detached read-only clones; our own writable mount stays, so that every byte can be
  * overwritten afterwards. When this process dies, however it dies, the memory goes with it.
  */
@@ -61,17 +61,28 @@ static int clone_read_only(int root_fd, const char *directory, int *ret_fd, stru
 	return 0;
 }
 
+/* Clones are made of attached mounts only, before Linux 6.15: attach it where only we see it. */
+static int attach(int mount_fd, const char *path, struct err *err)
+{
+	auto_close clone = -1;
+	struct err ignored;
+	if (image_clone(mount_fd, &clone, &ignored) == 0)
+		return 0;
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_sys(err, E_UNAVAILABLE, "own mount namespace (root is needed)");
+	if (syscall(SYS_move_mount, mount_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_sys(err, E_UNAVAILABLE, "attaching the vault at %s", path);
+	return 0;
+}
+
 int vault_open(const char *path, uint64_t size_bytes, struct vault *ret_vault, struct err *err)
 {
 	struct vault vault = { -1, -1, -1, false };
 	auto_close mount_fd = -1;
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_sys(err, E_UNAVAILABLE, "own mount namespace (root is needed)");
 	(void)umask(0);
 	TRY(make_tmpfs(size_bytes, &vault.is_noswap, &mount_fd, err));
-	if (syscall(SYS_move_mount, mount_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return err_sys(err, E_UNAVAILABLE, "attaching the vault at %s", path);
-	TRY(fd_open(path, O_RDONLY | O_DIRECTORY, 0, &vault.root_fd, err));
+	TRY(attach(mount_fd, path, err));
+	TRY(fd_open_beneath(mount_fd, ".", O_RDONLY | O_DIRECTORY, 0, &vault.root_fd, err));
 	TRY(clone_read_only(vault.root_fd, "app", &vault.app_fd, err));
 	TRY(clone_read_only(vault.root_fd, "data", &vault.data_fd, err));
 	*ret_vault = vault;
