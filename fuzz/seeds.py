@@ -118,7 +118,7 @@ def sandbox_plan():
     text = b"python3\0main.py\0A=1\0/work\0sandbox\0"
     limits = struct.pack("<7Q2I", 300000, 600000, 512 << 20, 100 << 20, 8192, 10 << 20, 10 << 20,
                          10, 64)
-    return struct.pack("<2I", 1, 2) + limits + struct.pack(
+    return struct.pack("<2I", 2, 2) + limits + struct.pack(
         "<10I", 1, 2, 0, 0, 0, 0, 0x41, 2, 1, len(text)) + text
 
 

@@ -283,6 +283,8 @@ START_TEST(events_travel)
 	ck_assert_fails(wire_decode_event(view_of(&event, size + 1), &got, &err), E_INTEGRITY, err);
 	event.kind = SANDBOX_EVENT_NONE;
 	ck_assert_fails(wire_decode_event(view_of(&event, size), &got, &err), E_INTEGRITY, err);
+	event.kind = SANDBOX_EVENT_COUNT;
+	ck_assert_fails(wire_decode_event(view_of(&event, size), &got, &err), E_INTEGRITY, err);
 	event.kind = SANDBOX_EVENT_DONE;
 	event.result.cause = SANDBOX_CAUSE_COUNT;
 	ck_assert_fails(

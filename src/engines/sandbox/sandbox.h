@@ -211,6 +211,7 @@ struct sandbox_result {
 };
 
 enum sandbox_event_kind {
+	SANDBOX_EVENT_NONE,    /* nothing there (SANDBOX_DONT_WAIT) */
 	SANDBOX_EVENT_READY,   /* a prepared slot waits for its plan (pool only) */
 	SANDBOX_EVENT_STARTED, /* the program is being executed */
 	SANDBOX_EVENT_EXEC,
@@ -219,7 +220,6 @@ enum sandbox_event_kind {
 	SANDBOX_EVENT_STAT,
 	SANDBOX_EVENT_DONE, /* the result; outputs are complete; processes may still be dying */
 	SANDBOX_EVENT_GONE, /* nothing is alive, mounted or stored any more; the last event */
-	SANDBOX_EVENT_NONE, /* nothing there (SANDBOX_DONT_WAIT) */
 	SANDBOX_EVENT_COUNT,
 };
 

@@ -149,7 +149,7 @@ int wire_decode_event(struct view message, struct sandbox_event *ret_event, stru
 	if (message.size < offsetof(struct sandbox_event, path) || message.size > sizeof(event))
 		return broken(err, "an event of an impossible size");
 	memcpy(&event, message.data, message.size);
-	if (event.kind >= SANDBOX_EVENT_NONE)
+	if (event.kind == SANDBOX_EVENT_NONE || event.kind >= SANDBOX_EVENT_COUNT)
 		return broken(err, "an unknown event");
 	event.results_fd = -1; /* a number of the sender's; the receiver's comes apart */
 	event.path[sizeof(event.path) - 1] = 0;

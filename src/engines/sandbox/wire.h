@@ -14,7 +14,7 @@
 #include "kit/base/buf.h"
 
 enum {
-	WIRE_VERSION = 1,
+	WIRE_VERSION = 2,
 	WIRE_FILES = sizeof(struct sandbox_files) / sizeof(int),
 };
 
