@@ -137,21 +137,30 @@ void agent_set_signature(struct json *index, const struct dsse_signature *signat
 	json_set_hex(index, "signature", view_of(signature->bytes, signature->size));
 }
 
-int agent_read_statement(const struct json *index, int statement_fd, const char *payload_type,
-	struct dsse *ret_envelope, struct err *err)
+int agent_read_statement(const struct message *message, const char *payload_type,
+	struct dsse *envelope, struct err *err)
+{
+	if (message->fd_count != 1 || envelope->signature_count)
+		return err_set(err, E_CONFLICT, "expected one statement, in one descriptor");
+	TRY(str_format(
+		envelope->payload_type, sizeof(envelope->payload_type), err, "%s", payload_type));
+	envelope->signature_count = 1;
+	return fd_read_all(message->fds[0], DSSE_PAYLOAD_MAX, &envelope->payload, err);
+}
+
+int agent_read_signature(const struct json *index, struct dsse *envelope, struct err *err)
 {
 	struct view signature = json_as_view(json_get(index, "signature"));
 	const char *keyid = json_as_string(json_get(index, "keyid"));
-	struct dsse_signature *row = &ret_envelope->signatures[0];
+	struct dsse_signature *row = &envelope->signatures[0];
 	uint8_t key_digest[SHA256_SIZE];
+	if (!envelope->signature_count)
+		return err_set(err, E_CONFLICT, "a signature without a statement");
 	if (!keyid || !signature.size || signature.size / 2 > sizeof(row->bytes))
 		return err_set(err, E_INVALID, "index without a signature and the key's id");
 	row->size = signature.size / 2;
 	TRY(hex_decode(signature, row->bytes, row->size, err));
 	TRY(hex_decode(view_string(keyid), key_digest, sizeof(key_digest), err));
 	(void)hex_encode(view_of(key_digest, sizeof(key_digest)), row->keyid);
-	TRY(str_format(ret_envelope->payload_type, sizeof(ret_envelope->payload_type), err, "%s",
-		payload_type));
-	ret_envelope->signature_count = 1;
-	return fd_read_all(statement_fd, DSSE_PAYLOAD_MAX, &ret_envelope->payload, err);
+	return 0;
 }

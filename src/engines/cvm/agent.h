@@ -31,8 +31,9 @@ enum agent_message {
 	AGENT_TAKE,       /* body: a slot's name; asks for a sandbox built ahead */
 	AGENT_KEEP,       /* body: slot shape; descriptor: mask. Others like this job may come */
 	AGENT_BORN,       /* from a nursery; body: pid, 4 bytes little endian; descriptor: pidfd */
-	AGENT_DONE, /* body: index, see agent_read_statement; descriptors: reply, statement (memory
-		       files) */
+	AGENT_STATEMENT, /* once, before DONE; no body; descriptor: the certificate's statement in a
+			    memory file, not signed yet: others sign it at the same time */
+	AGENT_DONE, /* body: index, see agent_read_signature; descriptor: reply (memory file) */
 };
 
 #define AGENT_REPLY_MAX (64 << 20)
@@ -94,19 +95,20 @@ int agent_send_run(const struct agent *agent, const struct agent_run *run, const
 	size_t fd_count, struct err *err) MUST_CHECK;
 
 /*
- * What DONE carries of the certificate: the statement's bytes in a memory file and, in the index,
+ * The certificate as it arrives: STATEMENT has the statement's bytes, the index of DONE has
  * "signature" (hex) and "keyid". Raw, because base64 in JSON costs a third of a millisecond to take
  * apart again.
  *
- * index         body of DONE
- * statement_fd  its second descriptor; borrowed
  * payload_type  what the statement is
- * ret_envelope  with that one signature; nothing is verified. Release with dsse_done
+ * envelope      empty before the first; afterwards row 0 of its signatures is the agent's, to be
+ *               filled by the second. Nothing is verified. Release with dsse_done
  *
- * E_INVALID, E_LIMIT: the agent sent something else.
+ * E_CONFLICT: a second statement, or a signature of none. E_INVALID, E_LIMIT: something else.
  */
-int agent_read_statement(const struct json *index, int statement_fd, const char *payload_type,
-	struct dsse *ret_envelope, struct err *err) MUST_CHECK;
+int agent_read_statement(const struct message *message, const char *payload_type,
+	struct dsse *envelope, struct err *err) MUST_CHECK;
+int agent_read_signature(
+	const struct json *index, struct dsse *envelope, struct err *err) MUST_CHECK;
 
 /* The agent's side: set both members. */
 void agent_set_signature(struct json *index, const struct dsse_signature *signature);

@@ -116,7 +116,8 @@ struct cjob {
 	struct agent agent;
 	uv_poll_t poll; /* on agent.socket */
 	bool is_polling;
-	struct buf reply; /* kept for asynchronous callers */
+	struct dsse envelope; /* the agent's statement, countersigned; stored with its signature */
+	struct buf reply;     /* kept for asynchronous callers */
 	int reply_status;
 	char certificate_id[CERT_ID_SIZE];
 	char lost_reason[48];
@@ -202,8 +203,9 @@ void jobs_free_all(struct cced *cced);
 const char *job_state_name(enum job_state state);
 
 /* certificates.c */
-int certificates_add(
-	struct cjob *job, const struct json *index, int statement_fd, struct err *err) MUST_CHECK;
+int certificates_countersign(
+	struct cjob *job, const struct message *message, struct err *err) MUST_CHECK;
+int certificates_add(struct cjob *job, const struct json *index, struct err *err) MUST_CHECK;
 void certificates_verify(
 	struct cced *cced, struct view envelope, struct cert_verification *ret_verification);
 void api_certificate(

@@ -82,10 +82,10 @@ static enum store_verdict stored_verdict(struct cced *cced, struct view envelope
 	return verdicts[verification.verdict];
 }
 
-static int put(
-	struct cjob *job, struct store_certificate *row, struct dsse *envelope, struct err *err)
+static int put(struct cjob *job, struct store_certificate *row, struct err *err)
 {
 	struct cced *cced = job->cced;
+	const struct dsse *envelope = &job->envelope;
 	auto_done(buf) text = {};
 	char id[CERT_ID_SIZE];
 	cert_id(buf_view(&envelope->payload), id);
@@ -93,19 +93,25 @@ static int put(
 		return err_set(
 			err, E_INTEGRITY, "the agent's certificate id is not that of its bytes");
 	hash_bytes(HASH_SHA256, buf_view(&envelope->payload), row->statement.sha256);
-	TRY(keys_countersign(&cced->keys, buf_view(&cced->issuer_spki), envelope, err));
 	TRY(dsse_encode(envelope, &text, err));
 	row->verdict = stored_verdict(cced, buf_view(&text));
 	return store_certificate_put(cced->store, row, buf_view(&text), "done", err);
 }
 
-int certificates_add(struct cjob *job, const struct json *index, int statement_fd, struct err *err)
+/* Of one statement of each agent; our signature stays here until the agent's has come. */
+int certificates_countersign(struct cjob *job, const struct message *message, struct err *err)
 {
-	AUTO(dsse_done) struct dsse envelope = {};
+	struct cced *cced = job->cced;
+	TRY(agent_read_statement(message, CERT_PAYLOAD_TYPE, &job->envelope, err));
+	return keys_countersign(&cced->keys, buf_view(&cced->issuer_spki), &job->envelope, err);
+}
+
+int certificates_add(struct cjob *job, const struct json *index, struct err *err)
+{
 	auto_free struct store_certificate *row = mem_alloc(1, sizeof(*row));
-	TRY(agent_read_statement(index, statement_fd, CERT_PAYLOAD_TYPE, &envelope, err));
+	TRY(agent_read_signature(index, &job->envelope, err));
 	TRY(read_index(job, index, row, err));
-	TRY(put(job, row, &envelope, err));
+	TRY(put(job, row, err));
 	/* only now: an answer never names a certificate that is not stored */
 	return str_format(job->certificate_id, sizeof(job->certificate_id), err, "%s", row->id);
 }

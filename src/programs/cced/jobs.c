@@ -85,6 +85,7 @@ static void forget(struct cjob *job)
 	if (*link)
 		*link = job->next;
 	fd_close(&job->body_fd);
+	dsse_done(&job->envelope);
 	buf_done(&job->reply);
 	json_free(job->inputs);
 	json_free(job->events);
@@ -198,6 +199,7 @@ static int run_on_agent(struct cjob *job, struct err *err)
 
 static int send_lost(struct cjob *job, struct err *err)
 {
+	dsse_done(&job->envelope);
 	auto_json *body = json_new_object();
 	auto_done(buf) text = {};
 	TRY(agents_take(job->cced, &job->agent, err));
@@ -352,11 +354,22 @@ static void settle_refused(struct cjob *job, const struct json *index)
 static int handle_done(
 	struct cjob *job, struct message *message, struct json **ret_index, struct err *err)
 {
-	if (message->fd_count != 2)
+	if (message->fd_count != 1)
 		return err_set(err, E_INTERNAL, "DONE with %zu descriptors", message->fd_count);
 	TRY(json_parse(buf_view(&message->body), MESSAGE_BODY_MAX, ret_index, err));
-	TRY(certificates_add(job, *ret_index, message->fds[1], err));
+	TRY(certificates_add(job, *ret_index, err));
 	return read_reply(job, message->fds[0], err);
+}
+
+static void on_statement(struct cjob *job, struct message *message)
+{
+	struct err err;
+	if (certificates_countersign(job, message, &err) == 0)
+		return;
+	log_err(job, "countersign", &err);
+	settle_error(
+		job, err_http_status(err.category), err_category_name(err.category), err.message);
+	leave_agent(job);
 }
 
 static void on_done(struct cjob *job, struct message *message)
@@ -397,6 +410,7 @@ static const struct {
 	{ AGENT_TAKE, on_take },
 	{ AGENT_KEEP, slots_keep },
 	{ AGENT_REFUSED, on_refused },
+	{ AGENT_STATEMENT, on_statement },
 	{ AGENT_DONE, on_done },
 };
 

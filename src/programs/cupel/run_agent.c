@@ -102,12 +102,11 @@ static int on_done(struct run *run, struct message *message, struct err *err)
 {
 	auto_done(buf) reply = {};
 	auto_json *index = NULL;
-	if (message->fd_count != 2)
+	if (message->fd_count != 1)
 		return err_set(err, E_INTERNAL, "DONE with %zu descriptors", message->fd_count);
 	TRY(fd_read_all(message->fds[0], AGENT_REPLY_MAX, &reply, err));
 	TRY(json_parse(buf_view(&message->body), MESSAGE_BODY_MAX, &index, err));
-	TRY(agent_read_statement(
-		index, message->fds[1], CERT_PAYLOAD_TYPE, &run->signed_by_agent, err));
+	TRY(agent_read_signature(index, &run->signed_by_agent, err));
 	return json_parse(buf_view(&reply), AGENT_REPLY_MAX, &run->reply, err);
 }
 
@@ -120,6 +119,8 @@ static int on_message(
 		return 0;
 	case AGENT_REFUSED:
 		return on_refused(buf_view(&message->body), err);
+	case AGENT_STATEMENT:
+		return agent_read_statement(message, CERT_PAYLOAD_TYPE, &run->signed_by_agent, err);
 	case AGENT_DONE:
 		return on_done(run, message, err);
 	case AGENT_READY:

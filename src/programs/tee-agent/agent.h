@@ -207,7 +207,8 @@ int certify_inputs(struct job *job, struct err *err) MUST_CHECK;
 int certify_streams(struct job *job, struct err *err) MUST_CHECK;
 int certify(struct job *job, struct err *err) MUST_CHECK;
 int certify_state(struct job *job, struct err *err) MUST_CHECK; /* outcome and run */
-int certify_sign(struct job *job, struct err *err) MUST_CHECK;  /* once there is evidence */
+int certify_write(struct job *job, struct err *err) MUST_CHECK; /* once there is evidence */
+int certify_sign(struct job *job, struct err *err) MUST_CHECK;
 
 /* reply.c */
 int reply_make(struct job *job, struct json *reply, struct err *err) MUST_CHECK;

@@ -277,7 +277,7 @@ static int make_evidence(struct job *job, struct err *err)
 	return set_base64(binding, "spki", buf_view(&job->spki), err);
 }
 
-static int sign_statement(struct job *job, struct err *err)
+int certify_sign(struct job *job, struct err *err)
 {
 	auto_done(buf) pae = {};
 	auto_done(buf) signature = {};
@@ -302,19 +302,32 @@ int certify_state(struct job *job, struct err *err)
 	return 0;
 }
 
-int certify_sign(struct job *job, struct err *err)
+int certify_write(struct job *job, struct err *err)
 {
 	const struct json *mode = json_get(json_get(job->evidence, "tee"), "assurance");
 	struct cert_parts parts = { job->inputs, job->outcome, job->run, job->evidence,
 		str_equal(json_as_string(mode), "hardware") };
 	TRY(cert_statement(&parts, &job->statement, err));
 	cert_id(buf_view(&job->statement), job->certificate_id);
-	return sign_statement(job, err);
+	return 0;
+}
+
+/* The control plane countersigns while we sign. */
+static int send_statement(struct job *job, struct err *err)
+{
+	auto_close fd = -1;
+	TRY(fd_memfd("statement", &fd, err));
+	TRY(fd_write_all(fd, buf_view(&job->statement), err));
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return err_sys(err, E_INTERNAL, "lseek");
+	return job_send(job, AGENT_STATEMENT, NULL, &fd, 1, err);
 }
 
 int certify(struct job *job, struct err *err)
 {
 	TRY(certify_state(job, err));
 	TRY(make_evidence(job, err));
+	TRY(certify_write(job, err));
+	TRY(send_statement(job, err));
 	return certify_sign(job, err);
 }

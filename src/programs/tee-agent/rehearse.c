@@ -43,6 +43,7 @@ static int perform(struct job *job, struct err *err)
 	job_note(job, "rehearsed");
 	TRY(certify_state(job, err));
 	invent_evidence(job);
+	TRY(certify_write(job, err));
 	TRY(certify_sign(job, err));
 	TRY(reply_make(job, reply, err));
 	return json_encode(reply, &text, err);

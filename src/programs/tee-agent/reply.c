@@ -1,6 +1,6 @@
 /*
- * The answer: the JSON for the caller (result, trace, proof), the statement for the store, and the
- * index row by which the store finds it. Both documents travel as memory files.
+ * The answer: the JSON for the caller (result, trace, proof), and the index row by which the store
+ * finds the certificate. The former travels as a memory file.
  */
 #include <unistd.h>
 
@@ -203,13 +203,11 @@ int reply_done(struct job *job, struct err *err)
 	auto_json *index = NULL;
 	auto_done(buf) text = {};
 	auto_close reply_fd = -1;
-	auto_close statement_fd = -1;
 	TRY(reply_make(job, reply, err));
 	index = index_json(job);
 	agent_set_signature(index, &job->signature);
 	TRY(json_encode(reply, &text, err));
 	TRY(to_memfd("reply", buf_view(&text), &reply_fd, err));
-	TRY(to_memfd("statement", buf_view(&job->statement), &statement_fd, err));
 	wipe_streams(job);
-	return job_send(job, AGENT_DONE, index, (int[]){ reply_fd, statement_fd }, 2, err);
+	return job_send(job, AGENT_DONE, index, &reply_fd, 1, err);
 }
