@@ -159,6 +159,17 @@ int fd_memfd(const char *name, int *ret_fd, struct err *err)
 	return 0;
 }
 
+int fd_memfd_of(const char *name, struct view bytes, int *ret_fd, struct err *err)
+{
+	auto_close fd = -1;
+	TRY(fd_memfd(name, &fd, err));
+	TRY(fd_write_all(fd, bytes, err));
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return err_sys(err, E_INTERNAL, "lseek");
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
 int fd_wipe(int fd, struct err *err)
 {
 	static const uint8_t zeros[WIPE_STEP];

@@ -52,6 +52,9 @@ int fd_write_file_atomic(
 /* An anonymous memory file that can be sealed (MFD_ALLOW_SEALING, not executable where known). */
 int fd_memfd(const char *name, int *ret_fd, struct err *err) MUST_CHECK;
 
+/* The same with these bytes in it, to be read from the first. */
+int fd_memfd_of(const char *name, struct view bytes, int *ret_fd, struct err *err) MUST_CHECK;
+
 /* Overwrite all bytes of a memory file with zeros, then truncate it. */
 int fd_wipe(int fd, struct err *err) MUST_CHECK;
 

@@ -147,10 +147,7 @@ static int judge(struct view bundle, const struct options *options, int *ret_cod
 	auto_close pidfd = -1;
 	pid_t pid;
 	TRY(proc_sibling("cced-verify", path, sizeof(path), err));
-	TRY(fd_memfd("bundle", &input, err));
-	TRY(fd_write_all(input, bundle, err));
-	if (lseek(input, 0, SEEK_SET) < 0)
-		return err_sys(err, E_INTERNAL, "rewinding the bundle");
+	TRY(fd_memfd_of("bundle", bundle, &input, err));
 	const char *const argv[] = { "cced-verify", "--as-of", options->as_of,
 		options->is_json ? NULL : "--text", NULL };
 	const struct proc_spawn spawn = { .path = path,

@@ -316,10 +316,7 @@ int certify_write(struct job *job, struct err *err)
 static int send_statement(struct job *job, struct err *err)
 {
 	auto_close fd = -1;
-	TRY(fd_memfd("statement", &fd, err));
-	TRY(fd_write_all(fd, buf_view(&job->statement), err));
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return err_sys(err, E_INTERNAL, "lseek");
+	TRY(fd_memfd_of("statement", buf_view(&job->statement), &fd, err));
 	return job_send(job, AGENT_STATEMENT, NULL, &fd, 1, err);
 }
 

@@ -17,8 +17,7 @@ static const char sample[] =
 
 static int load(struct job *job, struct err *err)
 {
-	TRY(fd_memfd("rehearsal", &job->body_fd, err));
-	TRY(fd_write_all(job->body_fd, view_of(sample, sizeof(sample) - 1), err));
+	TRY(fd_memfd_of("rehearsal", view_string(sample), &job->body_fd, err));
 	TRY(load_request(job, err));
 	load_make_inputs(job);
 	return 0;

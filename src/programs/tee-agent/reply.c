@@ -175,17 +175,6 @@ static struct json *index_json(const struct job *job)
 	return index;
 }
 
-static int to_memfd(const char *name, struct view bytes, int *ret_fd, struct err *err)
-{
-	auto_close fd = -1;
-	TRY(fd_memfd(name, &fd, err));
-	TRY(fd_write_all(fd, bytes, err));
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return err_sys(err, E_INTERNAL, "lseek");
-	*ret_fd = take_fd(&fd);
-	return 0;
-}
-
 static void wipe_streams(struct job *job)
 {
 	struct err err;
@@ -207,7 +196,7 @@ int reply_done(struct job *job, struct err *err)
 	index = index_json(job);
 	agent_set_signature(index, &job->signature);
 	TRY(json_encode(reply, &text, err));
-	TRY(to_memfd("reply", buf_view(&text), &reply_fd, err));
+	TRY(fd_memfd_of("reply", buf_view(&text), &reply_fd, err));
 	wipe_streams(job);
 	return job_send(job, AGENT_DONE, index, &reply_fd, 1, err);
 }

@@ -43,11 +43,7 @@ static int open_files(struct job *job, struct sandbox_files *files, struct err *
 	files->stderr_fd = job->error_fd;
 	if (!job->request.stdin_text.size)
 		return 0;
-	TRY(fd_memfd("stdin", &files->stdin_fd, err));
-	TRY(fd_write_all(files->stdin_fd, job->request.stdin_text, err));
-	if (lseek(files->stdin_fd, 0, SEEK_SET) < 0)
-		return err_sys(err, E_INTERNAL, "lseek");
-	return 0;
+	return fd_memfd_of("stdin", job->request.stdin_text, &files->stdin_fd, err);
 }
 
 /* The supervisor may have been started ahead; one that died meanwhile is replaced. */
@@ -239,11 +235,11 @@ static int on_done(struct job *job, const struct sandbox_event *event, struct er
 	json_set_integer(row, "exit_code", event->result.exit_code);
 	TRY(trace_append(&job->trace, "end", job_elapsed_us(job), row, err));
 	job_note(job, "execution_ended");
-	if (vault_wipe(&job->vault, &job->wiped, err) <
-		0) /* tried again when the sandbox is gone */
+	/* Both while the sandbox is torn down; what was not wiped now is when it is gone. */
+	if (vault_wipe(&job->vault, &job->wiped, err) < 0)
 		log_event(
 			job->log, LOG_WARNING, "wipe", "job", job->id, "error", err->message, NULL);
-	return certify_streams(job, err); /* meanwhile the sandbox is torn down */
+	return certify_streams(job, err);
 }
 
 static int on_event(struct job *job, const struct sandbox_event *event, struct err *err)
