@@ -85,7 +85,7 @@ def throughput(service, body, code, jobs):
     """Jobs per second with two workers, bare and ours; in turns, so that both see the same machine."""
     clients = [Client(service), Client(service)]
     turns, ours_ms, bare_ms = 8, 0, 0
-    each = jobs // turns // 2
+    each = max(1, jobs // turns // 2)
 
     def repeat(function):
         for _ in range(each):

@@ -234,6 +234,22 @@ static size_t collect_fds(struct msghdr *header, int ret_fds[static FD_PASS_MAX]
 	return count;
 }
 
+/* ECONNRESET, once: the peer closed without reading all. What it sent is still there. */
+static bool is_to_repeat(int *resets)
+{
+	return errno == EINTR || (errno == ECONNRESET && (*resets)++ == 0);
+}
+
+ssize_t fd_peek(int socket, int flags)
+{
+	ssize_t size;
+	int resets = 0;
+	do
+		size = recv(socket, NULL, 0, flags | MSG_PEEK | MSG_TRUNC);
+	while (size < 0 && is_to_repeat(&resets));
+	return size;
+}
+
 int fd_receive(int socket, void *ret_message, size_t size_max, int flags, ssize_t *ret_size,
 	int ret_fds[static FD_PASS_MAX], size_t *ret_fd_count, struct err *err)
 {
@@ -247,10 +263,9 @@ int fd_receive(int socket, void *ret_message, size_t size_max, int flags, ssize_
 	};
 	ssize_t got;
 	int resets = 0;
-	/* ECONNRESET, once: the peer closed without reading all. What it sent is still there. */
 	do
 		got = recvmsg(socket, &header, flags | MSG_CMSG_CLOEXEC);
-	while (got < 0 && (errno == EINTR || (errno == ECONNRESET && resets++ == 0)));
+	while (got < 0 && is_to_repeat(&resets));
 	*ret_fd_count = 0;
 	*ret_size = -1;
 	if (got < 0 && errno == EAGAIN)

@@ -65,11 +65,14 @@ int fd_wipe(int fd, struct err *err) MUST_CHECK;
  * fd_send waits while the socket is full. fd_receive returns the size in *ret_size (0 = end of
  * stream) and the number of descriptors; E_LIMIT when message or descriptors were cut.
  * Flags are those of recvmsg (MSG_DONTWAIT: *ret_size is -1 when nothing is there).
+ * Who goes with a message unread has still said what it said: it is received, then the end.
+ * fd_peek: size of the packet that waits, which stays; 0 and -1 (with errno) as recv.
  */
 int fd_send(int socket, struct view message, const int *fds, size_t fd_count,
 	struct err *err) MUST_CHECK;
 int fd_receive(int socket, void *ret_message, size_t size_max, int flags, ssize_t *ret_size,
 	int ret_fds[static FD_PASS_MAX], size_t *ret_fd_count, struct err *err) MUST_CHECK;
+ssize_t fd_peek(int socket, int flags);
 
 /* A connected pair of close-on-exec sockets (type SOCK_SEQPACKET or SOCK_STREAM). */
 int fd_socketpair(int type, int ret_pair[static 2], struct err *err) MUST_CHECK;

@@ -44,11 +44,7 @@ static int check_header(struct message *message, size_t size, struct err *err)
  */
 static bool size_waiting(int socket, int flags, size_t *ret_size)
 {
-	ssize_t size;
-	int resets = 0; /* as in fd_receive */
-	do
-		size = recv(socket, NULL, 0, flags | MSG_PEEK | MSG_TRUNC);
-	while (size < 0 && (errno == EINTR || (errno == ECONNRESET && resets++ == 0)));
+	ssize_t size = fd_peek(socket, flags);
 	if (size < 0 && errno == EAGAIN)
 		return false;
 	*ret_size = sizeof(struct header); /* an end or an error comes again */

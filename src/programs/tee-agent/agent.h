@@ -92,10 +92,10 @@ struct digests {
 	uint8_t claim[SHA256_SIZE];
 };
 
-/* One captured stream, hashed once its writers are dead or have said their last word. */
-struct stream_digest {
+/* One captured stream, read and hashed once its writers are dead or have said their last word. */
+struct stream {
+	struct buf bytes;
 	uint8_t sha256[SHA256_SIZE];
-	uint64_t bytes;
 };
 
 struct disclosure {
@@ -149,8 +149,8 @@ struct job {
 	struct sandbox_result result;
 	int output_fd; /* memory files the supervisor filled */
 	int error_fd;
-	struct stream_digest output;
-	struct stream_digest error;
+	struct stream output;
+	struct stream error;
 	bool has_streams; /* the two above are filled */
 	int results_fd;   /* of the sandbox, between its end and results_collect; -1 none */
 	struct results results;

@@ -28,22 +28,21 @@ static int set_status(struct job *job, struct err *err)
 		sandbox_cause_name(result->cause));
 }
 
-static int hash_stream(int fd, struct stream_digest *ret_stream, struct err *err)
+static int read_stream(int fd, struct stream *stream, struct err *err)
 {
-	auto_done(buf) bytes = {};
 	if (fd >= 0 && lseek(fd, 0, SEEK_SET) < 0)
 		return err_sys(err, E_INTERNAL, "lseek");
 	if (fd >= 0)
-		TRY(fd_read_all(fd, ((size_t)EXECUTE_OUTPUT_KB_MAX << 10) + 1, &bytes, err));
-	hash_bytes(HASH_SHA256, buf_view(&bytes), ret_stream->sha256);
-	ret_stream->bytes = bytes.size;
+		TRY(fd_read_all(
+			fd, ((size_t)EXECUTE_OUTPUT_KB_MAX << 10) + 1, &stream->bytes, err));
+	hash_bytes(HASH_SHA256, buf_view(&stream->bytes), stream->sha256);
 	return 0;
 }
 
 int certify_streams(struct job *job, struct err *err)
 {
-	TRY(hash_stream(job->output_fd, &job->output, err));
-	TRY(hash_stream(job->error_fd, &job->error, err));
+	TRY(read_stream(job->output_fd, &job->output, err));
+	TRY(read_stream(job->error_fd, &job->error, err));
 	job->has_streams = true;
 	return 0;
 }
@@ -65,7 +64,7 @@ static int make_outcome(struct job *job, struct err *err)
 		.status = job->status,
 		.has_exit_code = job->has_run && job->result.cause == SANDBOX_CAUSE_EXITED,
 		.exit_code = job->result.exit_code,
-		.result_bytes = job->output.bytes,
+		.result_bytes = job->output.bytes.size,
 	};
 	auto_json *list = results_list_json(job);
 	auto_json *files = NULL;
@@ -177,11 +176,11 @@ static struct json *deletion_json(const struct job *job)
 	return deletion;
 }
 
-static struct json *stream_json(const struct stream_digest *stream)
+static struct json *stream_json(const struct stream *stream)
 {
 	struct json *object = json_new_object();
 	json_set_hex(object, "sha256", view_of(stream->sha256, sizeof(stream->sha256)));
-	json_set_integer(object, "bytes", (int64_t)stream->bytes);
+	json_set_integer(object, "bytes", (int64_t)stream->bytes.size);
 	return object;
 }
 

@@ -2,8 +2,6 @@
  * The answer: the JSON for the caller (result, trace, proof), and the index row by which the store
  * finds the certificate. The former travels as a memory file.
  */
-#include <unistd.h>
-
 #include "kit/base/fd.h"
 #include "kit/base/str.h"
 #include "kit/base/time.h"
@@ -11,35 +9,26 @@
 #include "programs/tee-agent/agent.h"
 
 /* Bytes of a captured stream as text where it is UTF-8, else as base64. */
-static int set_stream(struct json *object, const char *name, const char *encoding_name, int fd,
-	uint64_t *ret_size, struct err *err)
+static int set_stream(struct json *object, const char *name, const char *encoding_name,
+	struct view bytes, struct err *err)
 {
-	auto_done(buf) bytes = {};
 	auto_done(buf) text = {};
-	if (fd >= 0 && lseek(fd, 0, SEEK_SET) < 0)
-		return err_sys(err, E_INTERNAL, "lseek");
-	if (fd >= 0)
-		TRY(fd_read_all(fd, ((size_t)EXECUTE_OUTPUT_KB_MAX << 10) + 1, &bytes, err));
-	bool is_text = json_is_text(buf_view(&bytes));
-	*ret_size = bytes.size;
+	bool is_text = json_is_text(bytes);
 	json_set_string(object, encoding_name, is_text ? "utf-8" : "base64");
-	if (is_text) {
-		json_set(object, name, json_new_string(buf_view(&bytes)));
-		return 0;
-	}
-	TRY(base64_encode(BASE64_STANDARD, buf_view(&bytes), &text, err));
-	json_set(object, name, json_new_string(buf_view(&text)));
+	if (!is_text)
+		TRY(base64_encode(BASE64_STANDARD, bytes, &text, err));
+	json_set(object, name, json_new_string(is_text ? bytes : buf_view(&text)));
 	return 0;
 }
 
 static int result_json(struct job *job, struct json *reply, struct err *err)
 {
 	struct json *result = json_new_object();
-	uint64_t size;
+	struct view output = buf_view(&job->output.bytes);
 	json_set(reply, "result", result);
-	TRY(set_stream(result, "output", "encoding", job->output_fd, &size, err));
-	json_set_integer(result, "output_bytes", (int64_t)size);
-	TRY(set_stream(result, "stderr", "stderr_encoding", job->error_fd, &size, err));
+	TRY(set_stream(result, "output", "encoding", output, err));
+	json_set_integer(result, "output_bytes", (int64_t)output.size);
+	TRY(set_stream(result, "stderr", "stderr_encoding", buf_view(&job->error.bytes), err));
 	json_set(result, "exit_code",
 		job->has_run && job->result.cause == SANDBOX_CAUSE_EXITED
 			? json_new_integer(job->result.exit_code)
@@ -184,6 +173,8 @@ static void wipe_streams(struct job *job)
 			log_event(job->log, LOG_ERROR, "wipe", "error", err.message, NULL);
 		fd_close(fds[i]);
 	}
+	buf_done(&job->output.bytes);
+	buf_done(&job->error.bytes);
 }
 
 int reply_done(struct job *job, struct err *err)

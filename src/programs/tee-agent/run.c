@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "kit/base/fd.h"
 #include "kit/base/str.h"
@@ -293,17 +292,11 @@ static int wait_for_end(struct job *job, struct err *err)
 	return 0;
 }
 
-static int copy_live(int from, int to, struct err *err)
+static void copy_live(const struct stream *stream, int to)
 {
-	auto_done(buf) bytes = {};
-	if (to < 0)
-		return 0;
-	if (lseek(from, 0, SEEK_SET) < 0)
-		return err_sys(err, E_INTERNAL, "lseek");
-	TRY(fd_read_all(from, (size_t)EXECUTE_OUTPUT_KB_MAX * KB, &bytes, err));
 	struct err ignored; /* whoever reads our output may close it early */
-	(void)!fd_write_all(to, buf_view(&bytes), &ignored);
-	return 0;
+	if (to >= 0)
+		(void)!fd_write_all(to, buf_view(&stream->bytes), &ignored);
 }
 
 int run_sandbox(struct job *job, struct err *err)
@@ -318,6 +311,7 @@ int run_sandbox(struct job *job, struct err *err)
 		return err_set(
 			err, E_UNAVAILABLE, "the sandbox could not run: %s", job->result.text);
 	TRY(results_collect(job, err));
-	TRY(copy_live(job->output_fd, job->stdout_fd, err));
-	return copy_live(job->error_fd, job->stderr_fd, err);
+	copy_live(&job->output, job->stdout_fd);
+	copy_live(&job->error, job->stderr_fd);
+	return 0;
 }
