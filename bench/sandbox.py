@@ -4,7 +4,7 @@
     bench/sandbox.py BUILD_DIR [--quick]
 
 Needs root. Peers are used when installed (apt-get install bubblewrap crun runc firejail; nsjail, isolate
-and minijail have no package in Debian 12; go-judge: see GoJudge). Prints,
+and minijail0, of which Debian 12 has no package, when they are in PATH; go-judge: see GoJudge). Prints,
 and writes BUILD_DIR/bench/sandbox.md: latency in a tight loop and at 100 ms gaps, throughput, exposure, memory. Ratios
 are against `bare` of the same round. With a real-time class (chrt) other work on the machine stays
 away; peers of the OCI kind fail there, so they are measured without.
@@ -69,9 +69,15 @@ def make_node_image(base):
     return image
 
 
+REFUSED = ("bpf", "keyctl", "add_key", "request_key", "mount", "umount2", "ptrace", "perf_event_open",
+           "userfaultfd", "unshare", "setns", "io_uring_setup", "init_module", "kexec_load")
+NSJAIL_GROUPS = [pathlib.Path("/sys/fs/cgroup", name, "NSJAIL") for name in ("memory", "pids")]
+
+
+
 def oci_bundle(base, image, program):
     bundle = base / ("bundle-" + pathlib.Path(program[0]).name)
-    bundle.mkdir()
+    bundle.mkdir(exist_ok=True)
     spaces = ("pid", "mount", "network", "ipc", "uts")
     config = {
         "ociVersion": "1.0.2",
@@ -87,40 +93,61 @@ def oci_bundle(base, image, program):
         "linux": {"namespaces": [{"type": space} for space in spaces],
                   "resources": {"memory": {"limit": 512 << 20}, "pids": {"limit": 64}},
                   "seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
-                      {"names": ["bpf", "keyctl", "add_key", "request_key", "mount", "umount2",
-                                 "ptrace", "perf_event_open", "userfaultfd", "unshare", "setns",
-                                 "io_uring_setup", "init_module", "kexec_load"],
-                       "action": "SCMP_ACT_ERRNO"}]}},
+                      {"names": REFUSED, "action": "SCMP_ACT_ERRNO"}]}},
     }
     (bundle / "config.json").write_text(json.dumps(config))
     return bundle
 
 
+
 def peers(base, image, program):
     """name -> argv of one run of program on the image."""
     found = {}
-    bwrap = shutil.which("bwrap")
-    if bwrap:
+
+    def tool(name):
+        return shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
+
+    def script(name, text):
+        path = base / f"{name}-{pathlib.Path(program[0]).name}"
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return [str(path)]
+
+    if bwrap := tool("bwrap"):
         found["bubblewrap"] = [
             bwrap, "--ro-bind", str(image), "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs",
             "/tmp", "--unshare-all", "--uid", "1000", "--gid", "1000", "--new-session",
             "--die-with-parent", "--clearenv", *program]
     for name in ("crun", "runc"):
-        path = shutil.which(name, path="/usr/bin:/usr/sbin")
-        if path:
-            bundle = oci_bundle(base, image, program) if not list(
-                base.glob("bundle-" + pathlib.Path(program[0]).name)) else base / (
-                    "bundle-" + pathlib.Path(program[0]).name)
-            script = base / f"{name}-{pathlib.Path(program[0]).name}"
-            script.write_text(f"#!/bin/sh\nexec {path} run --bundle {bundle} bench-$$\n")
-            script.chmod(0o755)
-            found[name] = [str(script)]
-    firejail = shutil.which("firejail")
-    if firejail:
+        if path := tool(name):
+            bundle = oci_bundle(base, image, program)
+            found[name] = script(name, f"exec {path} run --bundle {bundle} bench-$$")
+    if firejail := tool("firejail"):
         # Debian's configuration forbids --chroot: the host's root, read-only.
         found["firejail"] = [firejail, "--quiet", "--noprofile", "--read-only=/", "--net=none",
                              "--seccomp", "--caps.drop=all", "--nonewprivs",
                              str(image) + program[0], *program[1:]]
+    if nsjail := tool("nsjail"):
+        for group in NSJAIL_GROUPS:  # it makes its groups below these
+            if group.parent.is_dir():
+                group.mkdir(exist_ok=True)
+        names = ", ".join({"umount2": "umount", "io_uring_setup": "SYSCALL[425]"}.get(n, n) for n in REFUSED)
+        found["nsjail"] = [
+            nsjail, "-Mo", "-Q", "--chroot", str(image), "--user", "1000", "--group", "1000", "--tmpfsmount",
+            "/tmp", "--cgroup_mem_max", str(512 << 20), "--cgroup_pids_max", "64",
+            "--seccomp_string", f"ERRNO(1) {{ {names} }} DEFAULT ALLOW", "--", *program]
+    if isolate := tool("isolate"):
+        # Without control groups, which it knows only as v2. A run is three programs.
+        found["isolate"] = script("isolate", f"""box=$(($$ % 1000))
+{isolate} --init --box-id=$box >/dev/null || exit
+{isolate} --silent --run --box-id=$box --no-default-dirs --dir=box=./box:rw --dir=bin={image}/bin \\
+    --dir=dev:dev:norec --dir=dev/shm=tmpfs:fs:rw --dir=proc=proc:fs --dir=tmp:tmp --processes=10 \\
+    --fsize=10240 --mem=524288 -- {' '.join(program)} || exit
+exec {isolate} --cleanup --box-id=$box""")
+    if minijail := tool("minijail0"):
+        # The program is PID 1: with an init of minijail's own (-p) it crashes. No control groups, no filter.
+        found["minijail"] = [minijail, "-T", "static", "-I", "-v", "-l", "-N", "-e", "--uts", "-P", str(image),
+                             "-t100M", "-d", "-u", "1000", "-g", "1000", "-n", *program]
     return {name: argv for name, argv in found.items() if works(argv)}
 
 
@@ -415,6 +442,8 @@ def main():
         out += ["### Memory", "", f"One ready hot sandbox: {cost:.0f} KiB less available memory (only on a quiet "
                 f"machine); its supervisor: {rss} KiB RSS, {pss} KiB PSS.", ""]
     finally:
+        for group in filter(pathlib.Path.is_dir, NSJAIL_GROUPS):
+            group.rmdir()
         if python_root:
             subprocess.run(["umount", python_root], check=False)
         shutil.rmtree(base, ignore_errors=True)

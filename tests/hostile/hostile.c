@@ -25,6 +25,7 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -434,6 +435,58 @@ static int do_stat(char **argv)
 	return stat(argv[2], &status) < 0 ? errno : 0;
 }
 
+/* So many entries below a directory: every fourth one a directory with the rest in it. */
+static int do_litter(char **argv)
+{
+	int count = atoi(argv[3]);
+	char name[24];
+	if (chdir(argv[2]) < 0)
+		return errno;
+	for (int i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		int kind = i % 4;
+		int status = kind == 0   ? mkdir(name, 0700)
+			     : kind == 1 ? symlink("/work", name)
+			     : kind == 2 ? mkfifo(name, 0)
+					 : open(name, O_CREAT | O_EXCL | O_CLOEXEC, 0);
+		if (status < 0 || (kind == 0 && chdir(name) < 0))
+			return errno;
+		if (kind == 3)
+			(void)close(status);
+	}
+	return 0;
+}
+
+/* 0 when a directory of ours was changed, 1 when the kernel refused. */
+static int do_bend(char **argv)
+{
+	/* POSIX ACL, version 2: owner, a named user, group, mask, others. */
+	static const uint8_t acl[] = { 2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255, 255, 2, 0, 7, 0, 0xe8,
+		3, 0, 0, 4, 0, 5, 0, 255, 255, 255, 255, 16, 0, 7, 0, 255, 255, 255, 255, 32, 0, 5,
+		0, 255, 255, 255, 255 };
+	const char *dir = argv[2];
+	const char *how = argv[3];
+	struct timespec long_ago[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	int status = -1;
+	if (strcmp(how, "mode") == 0)
+		status = chmod(dir, 01777);
+	if (strcmp(how, "owner") == 0)
+		status = chown(dir, 0, 0);
+	if (strcmp(how, "attribute") == 0)
+		status = setxattr(dir, "user.x", "y", 1, 0);
+	if (strcmp(how, "acl") == 0)
+		status = setxattr(dir, "system.posix_acl_access", acl, sizeof(acl), 0);
+	if (strcmp(how, "time") == 0)
+		status = utimensat(AT_FDCWD, dir, long_ago, 0);
+	return status < 0;
+}
+
+static int do_is_of_today(char **argv)
+{
+	struct stat status;
+	return stat(argv[2], &status) < 0 || status.st_mtime < time(NULL) - 86400;
+}
+
 static int do_int80(char **argv)
 {
 	long result;
@@ -823,6 +876,9 @@ static const struct {
 	{ "ids", do_ids },
 	{ "write", do_write },
 	{ "stat", do_stat },
+	{ "litter", do_litter },
+	{ "bend", do_bend },
+	{ "is-of-today", do_is_of_today },
 	{ "int80", do_int80 },
 	{ "untraced", do_untraced },
 	{ "odd-clones", do_odd_clones },

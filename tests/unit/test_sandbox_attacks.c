@@ -290,7 +290,12 @@ START_TEST(a_supervisor_killed_while_it_builds_leaves_nothing_alive)
 		int control;
 		ck_assert_ok(sandbox_open(&config, &control, &err), err);
 		pid_t supervisor = only_child();
-		ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
+		if (run_is_tier("warm"))
+			ck_assert_ok(sandbox_prepare(
+					     control, SANDBOX_TIER_WARM, &r.plan, &r.files, &err),
+				err);
+		else
+			ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
 		(void)usleep((useconds_t)(i * 10));
 		ck_assert_int_eq(kill(supervisor, SIGKILL), 0);
 		(void)close(control);

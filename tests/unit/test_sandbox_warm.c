@@ -3,6 +3,7 @@
  * any other tier, and the end of it all after anything out of the ordinary.
  */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -186,6 +187,132 @@ START_TEST(closing_ends_it_also_in_a_run)
 }
 END_TEST
 
+/* Removed up to a number, of all depths; and never kept. */
+START_TEST(a_small_rest_is_removed)
+{
+	static const struct {
+		const char *const argv[5];
+		bool is_last;
+	} rows[] = {
+		{ { "/bin/hostile", "litter", "/work", "1023" }, false },
+		{ { "/bin/hostile", "litter", "/dev/shm", "1024" }, false },
+		{ { "/bin/hostile", "litter", "/tmp", "1025" }, true },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		auto_done(run) r;
+		int control = open_warm(&r);
+		ck_assert_int_eq(run_warm(&r, control, rows[i].argv), !rows[i].is_last);
+		ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
+		ck_assert_int_eq(r.result.exit_code, 0);
+		for (int n = 0; n < 2 && !rows[i].is_last; n++)
+			ck_assert(run_warm(&r, control, rows[i].argv)); /* all names are free */
+		sandbox_close(&control);
+	}
+}
+END_TEST
+
+/* What can be done to the directories themselves, and cannot be undone in full. */
+START_TEST(a_bent_directory_ends_it)
+{
+	static const char *const deeds[] = { "mode", "owner", "attribute", "acl" };
+	for (size_t i = 0; i < ARRAY_SIZE(deeds); i++) {
+		auto_done(run) r;
+		int control = open_warm(&r);
+		bool is_ready = run_warm(&r, control, ARGV("bend", "/tmp", deeds[i]));
+		ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
+		/* 1: the kernel refused it */
+		ck_assert_msg(r.result.exit_code == is_ready, "%s: exit code %d, next %d", deeds[i],
+			r.result.exit_code, is_ready);
+		sandbox_close(&control);
+	}
+	auto_done(run) r;
+	int control = open_warm(&r);
+	ck_assert(run_warm(&r, control, ARGV("bend", "/tmp", "time")));
+	ck_assert_int_eq(r.result.exit_code, 0);
+	ck_assert(run_warm(&r, control, ARGV("is-of-today", "/tmp")));
+	ck_assert_int_eq(r.result.exit_code, 0);
+	sandbox_close(&control);
+}
+END_TEST
+
+/* A zombie is: whose it is then may take its time. */
+static bool is_dead_soon(long pid)
+{
+	char path[64];
+	struct err err;
+	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+	for (int i = 0; i < 2000; i++) {
+		auto_done(buf) text = {};
+		if (fd_read_file(path, 1 << 16, &text, &err) < 0 ||
+			strstr(buf_string(&text), ") Z "))
+			return true;
+		(void)usleep(1000);
+	}
+	return false;
+}
+
+enum { CHILDREN_MAX = 8 };
+
+static size_t children_of(long pid, long children[static CHILDREN_MAX])
+{
+	char path[64];
+	struct err err;
+	size_t count = 0;
+	auto_done(buf) text = {};
+	snprintf(path, sizeof(path), "/proc/%ld/task/%ld/children", pid, pid);
+	ck_assert_ok(fd_read_file(path, 1 << 16, &text, &err), err);
+	for (const char *at = buf_string(&text); *at && count < CHILDREN_MAX;) {
+		char *end;
+		children[count++] = strtol(at, &end, 10);
+		at = end + strspn(end, " ");
+	}
+	return count;
+}
+
+/* It is in nobody's pid namespace but the host's. */
+START_TEST(a_spawner_lives_by_its_supervisor)
+{
+	struct err err;
+	struct sandbox_event event;
+	long supervisor[CHILDREN_MAX], ours[CHILDREN_MAX], payload[CHILDREN_MAX];
+	auto_done(run) r;
+	int control = open_warm(&r);
+	ck_assert(run_warm(&r, control, ARGV("exit", "0")));
+	ck_assert_uint_eq(children_of(getpid(), supervisor), 1);
+	(void)usleep(100000); /* the next payload is made */
+	ck_assert_uint_eq(children_of(supervisor[0], ours), 2);
+	ck_assert_uint_eq(children_of(ours[0], payload) + children_of(ours[1], payload), 1);
+	ck_assert_int_eq(kill((pid_t)supervisor[0], SIGKILL), 0);
+	ck_assert(is_dead_soon(ours[0]) && is_dead_soon(ours[1]) && is_dead_soon(payload[0]));
+	while (sandbox_receive(control, 0, &event, &err) == 0)
+		;
+	sandbox_close(&control);
+}
+END_TEST
+
+/* The payload that waits is there already; another cannot be made. */
+START_TEST(without_a_spawner_a_run_is_the_last)
+{
+	struct err err;
+	struct sandbox_event event;
+	long pid, spawner;
+	auto_done(run) r;
+	int control = open_warm(&r);
+	r.plan.argv = ARGV("sleep", "tag-of-orphan");
+	ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
+	for (int i = 0; i < 2000 && !run_find_tagged("tag-of-orphan", &pid, &spawner); i++)
+		(void)usleep(1000);
+	ck_assert(run_find_tagged("tag-of-orphan", &pid, &spawner));
+	ck_assert_int_eq(kill((pid_t)spawner, SIGKILL), 0);
+	ck_assert_ok(sandbox_cancel(control, &err), err);
+	do
+		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+	while (event.kind != SANDBOX_EVENT_GONE);
+	ck_assert(is_dead_soon(pid));
+	sandbox_close(&control);
+}
+END_TEST
+
 /* Its groups are empty between two runs; a sweep that cannot look must not take it for dead. */
 START_TEST(a_sweep_without_descriptors_spares_it)
 {
@@ -211,4 +338,5 @@ END_TEST
 UNIT_MAIN("sandbox_warm", runs_one_after_the_other, nothing_of_a_run_is_in_the_next,
 	an_unusual_end_is_the_last, limits_are_exact_in_every_run, what_outlives_a_run_ends_it,
 	refuses_what_it_was_not_prepared_for, closing_ends_it_also_in_a_run,
-	a_sweep_without_descriptors_spares_it)
+	a_sweep_without_descriptors_spares_it, a_small_rest_is_removed, a_bent_directory_ends_it,
+	a_spawner_lives_by_its_supervisor, without_a_spawner_a_run_is_the_last)

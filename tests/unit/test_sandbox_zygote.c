@@ -330,7 +330,7 @@ START_TEST(results_and_other_plans_end_it)
 		auto_done(run) s;
 		control = open_zygote(&s);
 		uint64_t *limit = i ? &s.plan.limits.file_bytes : &s.plan.limits.memory_bytes;
-		*limit *= 2;
+		*limit = 2 * (i ? s.plan.limits.disk_bytes : *limit);
 		ck_assert(!run_python(&s, control, "pass"));
 		ck_assert_cause(&s, SANDBOX_CAUSE_INTERNAL);
 		ck_assert_ptr_nonnull(strstr(s.result.text, i ? "smaller files" : "memory limit"));
@@ -396,7 +396,8 @@ START_TEST(who_kills_the_zygote_ends_it)
 	pid_t supervisor = last_child(getpid()); /* whose first child is PID 1 */
 	ck_assert_int_eq(kill(last_child(supervisor), SIGKILL), 0);
 	ck_assert(!run_python(&r, control, "pass"));
-	ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
+	if (r.result.cause != SANDBOX_CAUSE_EXITED) /* its child had been forked before */
+		ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
 	sandbox_close(&control);
 
 	auto_done(run) s;

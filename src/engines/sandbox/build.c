@@ -46,8 +46,7 @@ void build_empty(struct slot *slot, int control)
 	slot->signals = slot->lifeline = -1;
 	slot->files = SANDBOX_FILES_NONE;
 	slot->host_proc = slot->host_mounts = slot->memfd_sysctl = slot->sandbox_mounts = -1;
-	slot->skeleton = slot->overlay = slot->disk = slot->base_mounts = slot->base_pids =
-		slot->zygote_control = -1;
+	slot->skeleton = slot->overlay = slot->disk = slot->zygote_control = -1;
 	slot->cgroup = CGROUP_NONE;
 	slot->init_pidfd = slot->userns = slot->ruleset = slot->results_fd = -1;
 	slot->job[0] = slot->job[1] = slot->note[0] = slot->note[1] = -1;
@@ -171,7 +170,7 @@ int build_receive(struct slot *slot, struct err *err)
 	slot->config.tier = kind == WIRE_PREPARE ? slot->parsed.tier : SANDBOX_TIER_COLD;
 	slot->config.is_zygote = slot->config.tier == SANDBOX_TIER_ZYGOTE;
 	slot->config.is_warm = slot->config.tier == SANDBOX_TIER_WARM || slot->config.is_zygote;
-	slot->config.is_prepared = kind == WIRE_PREPARE && !slot->config.is_zygote;
+	slot->config.is_prepared = kind == WIRE_PREPARE;
 	slot->config.is_parked = slot->config.tier == SANDBOX_TIER_PARKED || slot->config.is_zygote;
 	slot->config.allow_exec_in_work = slot->parsed.plan.allow_exec_in_work;
 	return check_root(slot, err);
@@ -214,7 +213,8 @@ static const char *fixed_difference(const struct sandbox_plan *a, const struct s
 	return NULL;
 }
 
-int build_receive_run(struct slot *slot, const struct sandbox_plan *prepared, struct err *err)
+/* A run in what was built for another plan. */
+static int receive_run(struct slot *slot, const struct sandbox_plan *prepared, struct err *err)
 {
 	enum wire_kind kind;
 	TRY(receive_plan(slot, &kind, err));
@@ -225,7 +225,7 @@ int build_receive_run(struct slot *slot, const struct sandbox_plan *prepared, st
 	return 0;
 }
 
-int build_limit_files(const struct slot *slot, uint64_t prepared_bytes, struct err *err)
+static int limit_files(const struct slot *slot, uint64_t prepared_bytes, struct err *err)
 {
 	uint64_t bytes = slot->parsed.plan.limits.file_bytes;
 	struct rlimit limit = { bytes, bytes };
@@ -236,7 +236,7 @@ int build_limit_files(const struct slot *slot, uint64_t prepared_bytes, struct e
 	return 0;
 }
 
-int build_mount_inputs(const struct slot *slot, struct err *err)
+static int mount_inputs(const struct slot *slot, struct err *err)
 {
 	const char *step = "";
 	return build_step(slot_mount_inputs(slot, &step), "mounting ", &step, err);
@@ -245,9 +245,9 @@ int build_mount_inputs(const struct slot *slot, struct err *err)
 int build_adopt(struct slot *slot, struct err *err)
 {
 	struct sandbox_plan prepared = slot->parsed.plan;
-	TRY(build_receive_run(slot, &prepared, err));
-	TRY(build_limit_files(slot, prepared.limits.file_bytes, err));
-	TRY(build_mount_inputs(slot, err));
+	TRY(receive_run(slot, &prepared, err));
+	TRY(limit_files(slot, prepared.limits.file_bytes, err));
+	TRY(mount_inputs(slot, err));
 	if (getpriority(PRIO_PROCESS, 0) > 0) { /* a pool builds at low priority */
 		(void)setpriority(PRIO_PROCESS, 0, 0);
 		(void)setpriority(PRIO_PROCESS, (id_t)slot->payload_pid, 0);
@@ -270,7 +270,7 @@ static long spawn(
 	uint64_t pidfd_flag = ret_pidfd ? (uint64_t)CLONE_PIDFD : 0;
 	uint64_t cgroup_flag = cgroup >= 0 ? (uint64_t)CLONE_INTO_CGROUP : 0;
 	struct clone_args args = {
-		.flags = CLONE_VM | CLONE_FILES | flags | pidfd_flag | cgroup_flag,
+		.flags = CLONE_FILES | flags | pidfd_flag | cgroup_flag,
 		.pidfd = (uintptr_t)ret_pidfd,
 		.exit_signal = SIGCHLD,
 		.stack = (uintptr_t)next_stack(slot),
@@ -283,14 +283,15 @@ static long spawn(
 
 static int start_init(struct slot *slot, struct err *err)
 {
-	long pid = spawn(CLONE_NEWPID | CLONE_NEWNS, -1, &slot->init_pidfd, slot_init_main, slot);
+	long pid = spawn(
+		CLONE_VM | CLONE_NEWPID | CLONE_NEWNS, -1, &slot->init_pidfd, slot_init_main, slot);
 	TRY(build_step(pid, "making the pid namespace", NULL, err));
 	slot->init_pid = (pid_t)pid;
 	return 0;
 }
 
-/* Wait for a task's word, or for its end: whoever kills it must not leave us waiting for ever. */
-static int wait_task(const uint32_t *word, pid_t pid, const char *who, struct err *err)
+/* Whoever kills it must not leave us waiting for ever. */
+int build_wait_task(const uint32_t *word, pid_t pid, const char *who, struct err *err)
 {
 	siginfo_t end = {};
 	while (!sys_word_wait_for(word, TASK_LOOK_MS)) {
@@ -306,7 +307,7 @@ static int wait_task(const uint32_t *word, pid_t pid, const char *who, struct er
 
 static int wait_stage(const struct slot_stage *stage, pid_t pid, const char *who, struct err *err)
 {
-	TRY(wait_task(&stage->word, pid, who, err));
+	TRY(build_wait_task(&stage->word, pid, who, err));
 	if (__atomic_load_n(&stage->word, __ATOMIC_ACQUIRE) == STAGE_READY)
 		return 0;
 	errno = stage->error;
@@ -342,14 +343,15 @@ static int map_ids(struct slot *slot, struct err *err)
 	return 0;
 }
 
-int build_make_userns(struct slot *slot, struct err *err)
+static int make_userns(struct slot *slot, struct err *err)
 {
-	long pid = spawn(CLONE_NEWUSER, -1, NULL, slot_keeper_main, slot);
+	long pid = spawn(CLONE_VM | CLONE_NEWUSER, -1, NULL, slot_keeper_main, slot);
 	TRY(build_step(pid, "making the user namespace", NULL, err));
 	slot->keeper_pid = (pid_t)pid;
 	int status = map_ids(slot, err);
 	if (status == 0)
-		status = wait_task(&slot->keeper_done, slot->keeper_pid, "user namespace", err);
+		status = build_wait_task(
+			&slot->keeper_done, slot->keeper_pid, "user namespace", err);
 	(void)kill(slot->keeper_pid, SIGKILL);
 	(void)waitpid(slot->keeper_pid, NULL, __WALL);
 	return status;
@@ -376,8 +378,7 @@ int build_stream(const struct slot *slot, bool is_read_by_us, bool is_copied, in
 	return 0;
 }
 
-/* The payload is born with our descriptor table: its 0, 1 and 2 are ours at that moment. */
-static int make_stdio(struct slot *slot, struct err *err)
+int build_stdio(struct slot *slot, struct err *err)
 {
 	int *const ours[STDIO_COUNT] = { &slot->in.to, &slot->out.from, &slot->error.from };
 	int theirs[STDIO_COUNT];
@@ -395,7 +396,7 @@ static int make_stdio(struct slot *slot, struct err *err)
 static int enter_namespaces(struct slot *slot, struct err *err)
 {
 	struct statx root;
-	if (setns(slot->init_pidfd, slot_spaces(slot)) < 0)
+	if (setns(slot->init_pidfd, SLOT_SPACES) < 0)
 		return err_sys(err, E_UNAVAILABLE, "entering the sandbox's namespaces");
 	if (statx(AT_FDCWD, "/", AT_STATX_DONT_SYNC, STATX_MNT_ID, &root) < 0)
 		return err_sys(err, E_UNAVAILABLE, "statx of the sandbox root");
@@ -435,18 +436,16 @@ static void note_enforced(struct slot *slot)
  * SYS_CHROOT are for late mounts and for leaving the mount namespace, the three on files for the
  * results directory in the stranger's tmpfs.
  */
-int build_shed_rights(const struct slot *slot, struct err *err)
+static int shed_rights(struct err *err)
 {
-	/* The last two are for the next PID 1 of a warm sandbox; a zygote keeps its own. */
 	static const int kept[] = { CAP_KILL, CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_SYS_CHROOT,
-		CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_SYS_NICE, CAP_SETUID, CAP_SETGID };
-	size_t count = ARRAY_SIZE(kept) - (slot->config.is_warm && !slot->zygote_pid ? 0 : 2);
+		CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_SYS_NICE };
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct now[2] = {};
 	struct __user_cap_data_struct sets[2] = {};
 	if (syscall(SYS_capget, &head, now) < 0)
 		return err_sys(err, E_UNAVAILABLE, "capget");
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
 		sets[0].effective |= now[0].permitted & (1u << kept[i]);
 	sets[0].permitted = sets[0].effective;
 	if (syscall(SYS_capset, &head, sets) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -454,7 +453,7 @@ int build_shed_rights(const struct slot *slot, struct err *err)
 	return 0;
 }
 
-int build_take_filter(struct err *err)
+static int take_filter(struct err *err)
 {
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter_programs[FILTER_BASE]) < 0)
 		return err_sys(err, E_UNAVAILABLE, "system call filter of the supervisor");
@@ -474,7 +473,7 @@ static int make_zygote_control(struct slot *slot, struct err *err)
 static int make_mounts(struct slot *slot, struct err *err)
 {
 	const char *step = "";
-	long status = slot->config.is_warm ? 0 : slot_build_root(slot, &slot->overlay, &step);
+	long status = slot_build_root(slot, &slot->overlay, &step);
 	if (status == 0)
 		status = slot_make_writable(slot, &step);
 	TRY(build_step(status, "building the sandbox: ", &step, err));
@@ -483,23 +482,31 @@ static int make_mounts(struct slot *slot, struct err *err)
 	return 0;
 }
 
-/* While PID 1 still works: it has much to shed that needs no mounts. */
+/*
+ * While PID 1 still works: it has much to shed that needs no mounts. A spawner enters the pid
+ * namespace itself, for its children only, and has memory of its own.
+ */
 static int start_payload(struct slot *slot, struct err *err)
 {
 	bool is_v2 = slot->cgroup.backend == SANDBOX_BACKEND_CGROUP_V2;
+	bool is_spawner = slot_has_spawner(slot);
 	if (slot->config.is_prepared && !slot->next_message)
 		slot->next_message = mem_alloc(1, WIRE_MESSAGE_MAX);
 	if (slot->config.is_zygote)
 		TRY(make_zygote_control(slot, err));
-	else if (slot->config.is_prepared)
+	else if (slot->config.is_prepared && !is_spawner)
 		TRY(make_pipe(slot->job, err));
 	if (slot->config.is_parked)
 		TRY(make_pipe(slot->note, err));
-	if (setns(slot->init_pidfd, CLONE_NEWPID) < 0)
+	if (is_spawner)
+		slot->payload_stack = (uint8_t *)next_stack(slot) + SLOT_STACK_BYTES;
+	else if (setns(slot->init_pidfd, CLONE_NEWPID) < 0)
 		return err_sys(err, E_UNAVAILABLE, "entering the sandbox's pid namespace");
-	long pid = spawn(0, is_v2 ? slot->cgroup.dirs[0] : -1, NULL, slot_payload_main, slot);
+	long pid = spawn(is_spawner ? 0 : CLONE_VM, is_v2 ? slot->cgroup.dirs[0] : -1, NULL,
+		slot_payload_main, slot);
 	TRY(build_step(pid, "starting the payload", NULL, err));
 	slot->payload_pid = (pid_t)pid;
+	slot->resident_pid = is_spawner ? slot->payload_pid : 0;
 	return 0;
 }
 
@@ -509,15 +516,15 @@ static int enter(struct slot *slot, struct err *err)
 	TRY(wait_stage(&slot->init_stage, slot->init_pid, "building the sandbox", err));
 	fd_close(&slot->skeleton);
 	fd_close(&slot->overlay);
-	if (!slot->config.is_zygote)
-		fd_close(&slot->disk);
+	fd_close(&slot->disk);
 	return enter_namespaces(slot, err);
 }
 
 /* What the payload waits for, and then for the payload. */
 static int equip_payload(struct slot *slot, struct err *err)
 {
-	TRY(make_stdio(slot, err));
+	if (!slot_has_spawner(slot))
+		TRY(build_stdio(slot, err));
 	TRY(enter(slot, err));
 	TRY(slot_landlock_finish(slot, err));
 	sys_word_set(&slot->payload_kit, 1);
@@ -526,13 +533,17 @@ static int equip_payload(struct slot *slot, struct err *err)
 	return 0;
 }
 
-int build_warm_payload(struct slot *slot, struct err *err)
+/* Beside it only the kernel's count tells that a run is over. */
+static int admit_resident(const struct slot *slot, struct err *err)
 {
-	TRY(start_init(slot, err));
-	TRY(start_payload(slot, err));
-	TRY(make_mounts(slot, err));
-	TRY(slot_landlock_begin(slot, err));
-	return equip_payload(slot, err);
+	if (!slot->config.is_warm)
+		return 0;
+	if (slot->cgroup.backend == SANDBOX_BACKEND_NONE)
+		return err_set(err, E_UNSUPPORTED, "the %s tier needs control groups; use hot",
+			sandbox_tier_name(slot->config.tier));
+	if (!cgroup_set_tasks(&slot->cgroup, slot_tasks_max(slot)))
+		return err_sys(err, E_UNAVAILABLE, "task limit");
+	return 0;
 }
 
 int build_sandbox(struct slot *slot, struct err *err)
@@ -542,14 +553,15 @@ int build_sandbox(struct slot *slot, struct err *err)
 	TRY(make_mounts(slot, err));
 	TRY(cgroup_make(
 		&slot->cgroup, getpid(), slot->is_rootless, &slot->parsed.plan.limits, err));
-	TRY(build_make_userns(slot, err));
+	TRY(admit_resident(slot, err));
+	TRY(make_userns(slot, err));
 	/* PID 1 is still building: this costs no time. It has no filter; it does nothing more. */
-	TRY(build_take_filter(err));
+	TRY(take_filter(err));
 	TRY(start_payload(slot, err));
 	TRY(slot_landlock_scan(slot, slot->overlay, err));
 	TRY(slot_landlock_begin(slot, err));
 	TRY(equip_payload(slot, err));
-	return build_shed_rights(slot, err);
+	return shed_rights(err);
 }
 
 int build_check(struct slot *slot, struct err *err)
@@ -580,6 +592,8 @@ static void end_tasks(struct slot *slot)
 	fd_close(&slot->zygote_control);
 	if (slot->init_pid > 0)
 		(void)kill(slot->init_pid, SIGKILL);
+	if (slot_has_spawner(slot) && slot->resident_pid > 0)
+		(void)kill(slot->resident_pid, SIGKILL);
 	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
 		;
 }
@@ -595,37 +609,29 @@ void build_close_run(struct slot *slot)
 	}
 	fd_close(&slot->files.app_fd);
 	fd_close(&slot->files.data_fd);
-	fd_close(&slot->ruleset);
 	fd_close(&slot->results_fd);
 	files_free(slot->files_used);
 	slot->files_used = NULL;
 }
 
-void build_undo_run(struct slot *slot)
+void build_undo(struct slot *slot)
 {
 	end_tasks(slot);
 	build_close_run(slot);
 	fd_close(&slot->init_pidfd);
-	slot->stack_count = 0;
-}
-
-void build_undo(struct slot *slot)
-{
-	build_undo_run(slot);
 	for (int fd = 0; slot->has_stdio && fd < STDIO_COUNT; fd++)
 		(void)close(fd); /* not earlier: the next run's descriptors must not get these
 				    numbers */
 	fd_close(&slot->files.root_fd);
 	fd_close(&slot->files.mask_fd);
 	fd_close(&slot->userns);
+	fd_close(&slot->ruleset);
 	fd_close(&slot->sandbox_mounts);
 	fd_close(&slot->disk);
 	while (slot->entry_count)
 		fd_close(&slot->entries[--slot->entry_count].fd);
 	fd_close(&slot->skeleton);
 	fd_close(&slot->overlay);
-	fd_close(&slot->base_mounts);
-	fd_close(&slot->base_pids);
 	(void)setns(slot->host_mounts, CLONE_NEWNS); /* frees the sandbox's mounts */
 	(void)cgroup_remove(&slot->cgroup);
 }

@@ -22,37 +22,29 @@ int build_adopt(struct slot *slot, struct err *err) MUST_CHECK;
 int build_take(struct slot *slot, const struct sandbox_plan *plan,
 	const struct sandbox_files *files, struct err *err) MUST_CHECK;
 
-/* The parts of build_sandbox() that a warm sandbox has in another order. */
-int build_make_userns(struct slot *slot, struct err *err) MUST_CHECK;
-int build_take_filter(struct err *err) MUST_CHECK;
-int build_shed_rights(const struct slot *slot, struct err *err) MUST_CHECK;
-/* One run's PID 1 and payload in the groups, user namespace and mounts of a warm sandbox. */
-int build_warm_payload(struct slot *slot, struct err *err) MUST_CHECK;
+/* Pipes for a payload that is born with our descriptors 0, 1 and 2; our ends into the slot. */
+int build_stdio(struct slot *slot, struct err *err) MUST_CHECK;
+
+/* Wait for a word of task pid; E_UNAVAILABLE when it dies before. */
+int build_wait_task(const uint32_t *word, pid_t pid, const char *who, struct err *err) MUST_CHECK;
 
 /* E_UNAVAILABLE "<doing><step>" for a raw call's -errno; *step is read after the call, or NULL. */
 int build_step(long status, const char *doing, const char *const *step, struct err *err) MUST_CHECK;
-
-/* A run in what was built for another plan: E_CONFLICT for what that has fixed. */
-int build_receive_run(
-	struct slot *slot, const struct sandbox_plan *prepared, struct err *err) MUST_CHECK;
-int build_limit_files(const struct slot *slot, uint64_t prepared_bytes, struct err *err) MUST_CHECK;
-int build_mount_inputs(const struct slot *slot, struct err *err) MUST_CHECK;
 
 /* A pipe whose other end the payload owns, so that it can open it by name, as /dev/stdout. */
 int build_stream(const struct slot *slot, bool is_read_by_us, bool is_copied, int *ret_ours,
 	int *ret_theirs, struct err *err) MUST_CHECK;
 
-/* Everything of one run: tasks, pipes, descriptors; all but the tasks. */
-void build_undo_run(struct slot *slot);
+/* Pipes and descriptors of one run. */
 void build_close_run(struct slot *slot);
 
-/* All of it, up to a payload that waits for slot->payload_go. */
+/* All of it, up to a payload that waits for slot->payload_go, or a spawner for its orders. */
 int build_sandbox(struct slot *slot, struct err *err) MUST_CHECK;
 
 /* E_UNAVAILABLE when a layer is missing that the plan does not allow to lack. */
 int build_check(struct slot *slot, struct err *err) MUST_CHECK;
 
-/* build_undo_run; leave the sandbox's namespaces (which frees its mounts), remove cgroups, close
+/* End all tasks, leave the sandbox's namespaces (which frees its mounts), remove cgroups, close
  * everything. */
 void build_undo(struct slot *slot);
 

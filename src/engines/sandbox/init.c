@@ -21,14 +21,6 @@
 
 enum { LOOK_MS = 5, FOREVER_MS = -1 };
 
-/* The kernel's sigaction; libc's has another layout. */
-struct kernel_sigaction {
-	void (*handler)(int);
-	unsigned long flags;
-	void (*restorer)(void);
-	uint64_t mask;
-};
-
 static bool is_orphan(int lifeline, long timeout_ms)
 {
 	struct pollfd supervisor = { .fd = lifeline, .events = POLLIN };
@@ -45,25 +37,14 @@ static long await_mounts(const struct slot *slot, const char **ret_step)
 	return 0;
 }
 
-/* In mounts that have the root: what every run has anew. proc was made where one was seen. */
-static long mount_run(struct slot *slot, long proc, const char **ret_step)
+static long set_hostname(const struct slot *slot, const char **ret_step)
 {
-	STEPS(slot_mount_proc((int)proc, ret_step));
-	STEPS(slot_mount_writable(slot, ret_step));
-	STEPS(slot_mount_inputs(slot, ret_step));
-	/* Executable memory files become impossible in this pid namespace (2 = refuse). */
-	if (slot->memfd_sysctl >= 0 && !slot->config.allow_exec_in_work &&
-		sys3(write, slot->memfd_sysctl, "2", 1) == 1)
-		slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC);
-	return 0;
-}
-
-static long build_warm(struct slot *slot, const char **ret_step)
-{
-	long proc = slot_make_proc(ret_step);
-	STEPS(proc);
-	STEPS(await_mounts(slot, ret_step));
-	return mount_run(slot, proc, ret_step);
+	const char *name = slot->parsed.plan.hostname;
+	*ret_step = "sethostname";
+	size_t size = 0;
+	while (name[size])
+		size++;
+	return sys2(sethostname, name, size);
 }
 
 static long build(struct slot *slot, const char **ret_step)
@@ -79,18 +60,14 @@ static long build(struct slot *slot, const char **ret_step)
 	STEPS(slot_enter_root(slot, slot->overlay, ret_step));
 	if (slot->is_rootless)
 		STEPS(slot_mount_devices(slot, ret_step));
-	STEPS(mount_run(slot, proc, ret_step));
-	return slot_set_hostname(slot, ret_step);
-}
-
-long slot_set_hostname(const struct slot *slot, const char **ret_step)
-{
-	const char *name = slot->parsed.plan.hostname;
-	*ret_step = "sethostname";
-	size_t size = 0;
-	while (name[size])
-		size++;
-	return sys2(sethostname, name, size);
+	STEPS(slot_mount_proc((int)proc, ret_step));
+	STEPS(slot_mount_writable(slot, ret_step));
+	STEPS(slot_mount_inputs(slot, ret_step));
+	/* Executable memory files become impossible in this pid namespace (2 = refuse). */
+	if (slot->memfd_sysctl >= 0 && !slot->config.allow_exec_in_work &&
+		sys3(write, slot->memfd_sysctl, "2", 1) == 1)
+		slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_MEMFD_NOEXEC);
+	return set_hostname(slot, ret_step);
 }
 
 /* Rootless there is but one uid: then only its rights go. */
@@ -107,7 +84,7 @@ static bool drop_ids(const struct slot *slot)
 /* No rights, no descriptors but the lifeline. False when one of these cannot be. */
 static bool shed(const struct slot *slot)
 {
-	struct kernel_sigaction ignore = { .handler = SIG_IGN };
+	struct sys_sigaction ignore = { .handler = SIG_IGN };
 	(void)sys4(rt_sigaction, SIGCHLD, &ignore, 0, sizeof(ignore.mask));
 	return sys1(unshare, CLONE_FILES) == 0 &&
 	       sys3(dup3, slot->lifeline, SLOT_LIFELINE_FD, O_CLOEXEC) == SLOT_LIFELINE_FD &&
@@ -120,7 +97,7 @@ int slot_init_main(void *argument)
 {
 	struct slot *slot = argument;
 	const char *step = "";
-	long status = slot->config.is_warm ? build_warm(slot, &step) : build(slot, &step);
+	long status = build(slot, &step);
 	if (status < 0) {
 		slot->init_stage.error = (int)-status;
 		slot->init_stage.step = step;

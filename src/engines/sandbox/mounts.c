@@ -270,19 +270,6 @@ long slot_mount_writable(const struct slot *slot, const char **ret_step)
 	return 0;
 }
 
-/* Five mounts are moved below the sixth: a kernel waits at every unmount, but once for a tree. */
-long slot_unmount_writable(struct slot *slot, const char **ret_step)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(writable); i++)
-		STEP(sys5(move_mount, AT_FDCWD, writable[i].target, slot->disk, writable[i].name,
-			     0),
-			writable[i].target);
-	(void)sys1(close, slot->disk);
-	slot->disk = -1;
-	STEP(sys2(umount2, "/work", MNT_DETACH), "unmount /work");
-	return 0;
-}
-
 long slot_make_proc(const char **ret_step)
 {
 	long context = sys2(fsopen, "proc", FSOPEN_CLOEXEC_FLAG);

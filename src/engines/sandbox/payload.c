@@ -126,13 +126,16 @@ static long drop_capabilities(bool is_zygote, const char **ret_step)
 
 /*
  * A table of its own with 0, 1 and 2 and, if it waits for its plan, two more: the pipes of a
- * parked program, or what await_plan() looks at, which closes at its exec.
+ * parked program, or what await_plan() looks at, which closes at its exec. A spawner keeps ours,
+ * for its payloads.
  */
 static long keep_descriptors(const struct slot *slot)
 {
 	bool is_parked = slot->config.is_parked;
 	int wait_flags = is_parked ? 0 : O_CLOEXEC;
-	if (!slot->config.is_prepared && !is_parked)
+	if (slot_has_spawner(slot))
+		return 0;
+	if (!slot->config.is_prepared)
 		return sys3(close_range, 3, ~0u, CLOSE_RANGE_UNSHARE);
 	/* Unshared first: these numbers must hide nothing of the supervisor's. */
 	long status = sys1(unshare, CLONE_FILES);
@@ -165,18 +168,14 @@ static long choose_profile(const struct slot *slot)
 	return status;
 }
 
-/*
- * Where PID 1 is. A warm one changes nothing that is mounted on "/", so there we need not wait for
- * it; else "/" is the sandbox's root only when it is ready.
- */
+/* Where PID 1 is, once it is ready; of the pid namespace only the spawner is not a member. */
 static long enter_namespaces(const struct slot *slot, const char **ret_step)
 {
-	if (!slot->config.is_warm) {
-		sys_word_wait(&slot->init_stage.word);
-		if (__atomic_load_n(&slot->init_stage.word, __ATOMIC_ACQUIRE) != STAGE_READY)
-			return -ECANCELED;
-	}
-	STEP(sys2(setns, slot->init_pidfd, slot_spaces(slot)), "entering the sandbox's namespaces");
+	long spaces = slot_has_spawner(slot) ? SLOT_SPACES | CLONE_NEWPID : SLOT_SPACES;
+	sys_word_wait(&slot->init_stage.word);
+	if (__atomic_load_n(&slot->init_stage.word, __ATOMIC_ACQUIRE) != STAGE_READY)
+		return -ECANCELED;
+	STEP(sys2(setns, slot->init_pidfd, spaces), "entering the sandbox's namespaces");
 	return 0;
 }
 
@@ -189,11 +188,25 @@ static long check_root(const struct slot *slot, const char **ret_step)
 	return root.stx_mnt_id == slot->root_mount_id ? 0 : -EXDEV;
 }
 
+/*
+ * No pid namespace kills the spawner. Its supervisor may have died before it asks for this; and to
+ * take another id withdraws it.
+ */
+static long live_by_supervisor(const struct slot *slot)
+{
+	struct pollfd supervisor = { .fd = slot->lifeline, .events = POLLIN };
+	if (!slot_has_spawner(slot))
+		return 0;
+	long status = sys2(prctl, PR_SET_PDEATHSIG, SIGKILL);
+	return status == 0 && sys3(poll, &supervisor, 1, 0) ? -EOWNERDEAD : status;
+}
+
 static long shed(struct slot *slot, const char **ret_step)
 {
 	const uint64_t no_signals = 0;
 	bool is_zygote = slot->config.is_zygote;
 	long id = is_zygote ? SLOT_ZYGOTE_ID : SANDBOX_UID_INSIDE;
+	STEP(live_by_supervisor(slot), "lifeline");
 	STEPS(join_cgroups(slot, ret_step));
 	STEPS(set_rlimits(slot, ret_step));
 	STEP(sys0(setsid), "setsid");
@@ -206,6 +219,7 @@ static long shed(struct slot *slot, const char **ret_step)
 	STEPS(set_own_rlimits(slot, ret_step));
 	STEPS(drop_capabilities(is_zygote, ret_step));
 	STEP(sys5(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
+	STEP(live_by_supervisor(slot), "lifeline");
 	sys_word_wait(&slot->payload_kit);
 	STEPS(check_root(slot, ret_step));
 	if (slot->ruleset >= 0 && !is_zygote) /* its children get their own, and the lock */
@@ -261,9 +275,48 @@ static void await_plan(const struct slot *slot)
 {
 	struct pollfd either[] = { { .fd = SLOT_JOB_FD, .events = POLLIN },
 		{ .fd = SLOT_NOTE_FD, .events = POLLIN } };
-	if (slot->config.is_prepared && !slot->config.is_parked)
+	if (slot->config.is_prepared && !slot->config.is_parked && !slot->config.is_warm)
 		(void)sys3(poll, either, ARRAY_SIZE(either), -1);
 	sys_word_wait(&slot->payload_go);
+}
+
+/* All rights are shed. */
+static int become_payload(struct slot *slot)
+{
+	await_plan(slot);
+	long status = sys1(chdir, slot->parsed.plan.cwd);
+	if (status == 0)
+		status = -execute(&slot->parsed.plan);
+	slot->exec_error = (int)-status;
+	return slot->exec_error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+}
+
+/* Made by the spawner; its 0, 1 and 2 are the supervisor's of this moment. */
+static int spawned_main(void *argument)
+{
+	struct slot *slot = argument;
+	long status = sys0(setsid);
+	if (status >= 0)
+		status = sys3(close_range, 3, ~0u, CLOSE_RANGE_UNSHARE);
+	slot->exec_error = (int)-MIN(status, 0);
+	return slot->exec_error ? EXIT_NOT_EXECUTABLE : become_payload(slot);
+}
+
+/*
+ * A payload for each order, on the stack for that. The supervisor traces it and takes its end; its
+ * parent, we, would have to take that too, but for SA_NOCLDWAIT. An exec clears that.
+ */
+NORETURN static void serve_orders(struct slot *slot)
+{
+	struct sys_sigaction no_zombies = { .handler = SIG_DFL, .flags = SA_NOCLDWAIT };
+	(void)sys4(rt_sigaction, SIGCHLD, &no_zombies, 0, sizeof(no_zombies.mask));
+	for (;;) {
+		sys_word_wait(&slot->spawn_order);
+		slot->spawn_order = 0;
+		slot->spawned = sys_spawn_shed(
+			CLONE_VM | CLONE_FILES | SIGCHLD, slot->payload_stack, spawned_main, slot);
+		sys_word_set(&slot->spawn_answer, 1);
+	}
 }
 
 int slot_payload_main(void *argument)
@@ -278,10 +331,7 @@ int slot_payload_main(void *argument)
 		return 1;
 	}
 	sys_word_set(&slot->payload_stage.word, STAGE_READY);
-	await_plan(slot);
-	status = sys1(chdir, slot->parsed.plan.cwd);
-	if (status == 0)
-		status = -execute(&slot->parsed.plan);
-	slot->exec_error = (int)-status;
-	return slot->exec_error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+	if (slot_has_spawner(slot))
+		serve_orders(slot);
+	return become_payload(slot);
 }

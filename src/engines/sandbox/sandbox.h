@@ -102,7 +102,7 @@ enum sandbox_layer {
 
 enum sandbox_tier {
 	SANDBOX_TIER_COLD,   /* built for this run */
-	SANDBOX_TIER_WARM,   /* outer namespaces and cgroups reused, inside fresh; same tenant */
+	SANDBOX_TIER_WARM,   /* reused: new processes, disk emptied; same tenant */
 	SANDBOX_TIER_HOT,    /* complete, built ahead, used once */
 	SANDBOX_TIER_PARKED, /* hot, with a warmed interpreter waiting */
 	SANDBOX_TIER_ZYGOTE, /* warm, each run a fork of one warmed interpreter; same tenant */
@@ -317,14 +317,16 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
  *         SANDBOX_TIER_WARM: as hot, but for many runs of ONE tenant, one after the other. A run
  *         ends with READY instead of GONE: nothing of it is left, and sandbox_start may follow. It
  *         ends with GONE when it was the last: it did not end by its own exit, met a limit, had
- *         results, or the caller closed; also when the kernel cannot reset the memory peak of the
- *         groups (v2 before Linux 6.12). No SANDBOX_TRACE_FILES.
+ *         results, left more than 1,024 files or changed one of the writable directories itself
+ *         (mode, attributes), or the caller closed; also when the kernel cannot reset the memory
+ *         peak of the groups (v2 before Linux 6.12). No SANDBOX_TRACE_FILES. E_UNSUPPORTED (in
+ *         DONE) without root or control groups.
  *
  *         SANDBOX_TIER_ZYGOTE: as warm, with the bootstrap of a parked program, which here finds a
  *         SOCK_SEQPACKET socket at descriptor 64. When ready, with nothing open but that and 0, 1
  *         and 2, it receives a message for each run, of one byte and the descriptors for 0, 1, 2,
- *         64 and 65 of a child it forks then, and one more for the supervisor. E_UNSUPPORTED (in
- *         DONE) without control groups. All runs share a layout of addresses.
+ *         64 and 65 of a child it forks then, and one more for the supervisor. All runs share a
+ *         layout of addresses.
  *
  * Errors as sandbox_start. Any other prepared sandbox serves one run and is gone.
  */

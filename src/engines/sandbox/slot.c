@@ -65,11 +65,11 @@ struct loop {
 	struct rusage usage; /* of the first process */
 };
 
-/* All of the run; a zygote, as long as it lives, is not of it. */
+/* All of the run; who resides, as long as it lives, is not of it. */
 static void kill_run(struct slot *slot)
 {
-	if (slot->zygote_pid)
-		cgroup_kill_others(&slot->cgroup, slot->zygote_pid);
+	if (slot->resident_pid)
+		cgroup_kill_others(&slot->cgroup, slot->resident_pid);
 	else if (slot->init_pidfd >= 0)
 		(void)syscall(SYS_pidfd_send_signal, slot->init_pidfd, SIGKILL, NULL, 0);
 }
@@ -157,14 +157,14 @@ static void payload_ended(struct loop *loop, int status)
 /*
  * Take every status there is, but of a run only so many before the clock is looked at: a program
  * can make them faster than we take them. When is_last, all is being killed: blocking until PID 1
- * is gone, unless there is a zygote, which stays.
+ * is gone, unless somebody resides, who stays.
  */
 static void reap(struct loop *loop, bool is_last)
 {
 	struct slot *slot = loop->slot;
 	struct rusage usage;
 	int status;
-	bool is_waiting = is_last && !slot->zygote_pid;
+	bool is_waiting = is_last && !slot->resident_pid;
 	loop->is_behind = false;
 	for (int taken = 0;; taken++) {
 		if (!is_last && (slot->has_cause || (slot->started_usec && taken == REAP_MAX))) {
@@ -181,11 +181,11 @@ static void reap(struct loop *loop, bool is_last)
 			slot_end(slot, SANDBOX_CAUSE_INTERNAL, "PID 1 of the sandbox died");
 			continue;
 		}
-		if (pid == slot->zygote_pid) {
+		if (pid == slot->resident_pid) {
 			zygote_handle(slot, status);
 			continue;
 		}
-		if (is_last && slot->zygote_pid && WIFSTOPPED(status))
+		if (is_last && slot->resident_pid && WIFSTOPPED(status))
 			(void)kill(pid, SIGKILL); /* it may have been born since */
 		if (pid == slot->payload_pid && !WIFSTOPPED(status)) {
 			slot->payload_reaped = true;
@@ -364,14 +364,17 @@ static void report_done(struct loop *loop)
 }
 
 /*
- * Everything of the run dead, by the kernel's count. What a zygote's run leaves alive (it should
- * not be possible for long) ends the zygote too, with PID 1.
+ * Everything of the run dead, by the kernel's count. What a run leaves alive beside who resides (it
+ * should not be possible for long) ends that too, with PID 1.
  */
 static void end_all(struct loop *loop)
 {
 	struct slot *slot = loop->slot;
 	struct signalfd_siginfo info;
-	for (int i = 0; slot->zygote_pid; i++) {
+	bool is_over = slot->payload_reaped && loop->tracer.count == 0;
+	if (is_over && slot->resident_pid && cgroup_tasks(&slot->cgroup) == 1)
+		return;
+	for (int i = 0; slot->resident_pid; i++) {
 		struct pollfd woken = { .fd = loop->slot->signals, .events = POLLIN };
 		kill_run(slot);
 		reap(loop, true);
@@ -380,7 +383,7 @@ static void end_all(struct loop *loop)
 		if (poll(&woken, 1, SETTLE_LOOK_MS) > 0)
 			(void)!read(loop->slot->signals, &info, sizeof(info));
 		if (i == SETTLE_LOOKS)
-			slot->zygote_pid = 0;
+			slot->resident_pid = 0;
 	}
 	kill_run(slot);
 	reap(loop, true);
@@ -480,7 +483,7 @@ static int wait_for_plan(struct loop *loop, struct err *err)
 {
 	struct slot *slot = loop->slot;
 	struct sandbox_event event = { .kind = SANDBOX_EVENT_READY };
-	if (slot->config.is_parked)
+	if (slot->config.is_parked && !slot->config.is_zygote)
 		TRY(park(loop, err));
 	if (!slot->config.is_warm) /* else that was said before */
 		slot_send(slot, &event);
@@ -562,26 +565,6 @@ static void report_gone(struct slot *slot)
 	slot_send(slot, &gone);
 }
 
-/* Wait for the next plan of a zygote; false when the caller is gone or a signal came. */
-static bool await_next(const struct slot *slot)
-{
-	for (;;) {
-		struct signalfd_siginfo info;
-		uint8_t byte;
-		struct pollfd fds[] = {
-			{ .fd = slot->control, .events = POLLIN },
-			{ .fd = slot->signals, .events = POLLIN },
-		};
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
-			continue;
-		if (fds[1].revents && read(slot->signals, &info, sizeof(info)) > 0 &&
-			info.ssi_signo != SIGCHLD)
-			return false;
-		if (fds[0].revents)
-			return recv(slot->control, &byte, 1, MSG_PEEK | MSG_TRUNC) > 0;
-	}
-}
-
 /* One run in a warm sandbox. True when another may follow. */
 static bool run_warm_once(struct slot *slot)
 {
@@ -603,7 +586,6 @@ static bool run_warm_once(struct slot *slot)
 static int start_zygote(struct slot *slot, struct err *err)
 {
 	struct loop loop = { .slot = slot };
-	TRY(zygote_build(slot, err));
 	int status = tracer_start(&loop.tracer, slot, err);
 	if (status == 0)
 		status = build_check(slot, err);
@@ -626,7 +608,7 @@ static void run_warm(struct slot *slot)
 		report_failure(slot, &err);
 	while (is_ready) {
 		slot_send(slot, &ready);
-		is_ready = (!slot->config.is_zygote || await_next(slot)) && run_warm_once(slot);
+		is_ready = run_warm_once(slot);
 	}
 	build_undo(slot);
 	report_gone(slot);
@@ -651,7 +633,7 @@ static void run_slot(struct slot *slot)
 
 int slot_serve(int control, struct err *err)
 {
-	struct slot *slot = mem_alloc(1, sizeof(*slot));
+	struct slot *slot = mem_shared(sizeof(*slot)); /* with a spawner */
 	build_empty(slot, control);
 	char ignored;
 	int status = build_become(slot, err);
@@ -669,7 +651,7 @@ int slot_serve(int control, struct err *err)
 	}
 	buf_done(&slot->queue);
 	fd_close(&slot->signals);
-	mem_free(slot);
+	mem_unshare(slot, sizeof(*slot));
 	return status;
 }
 

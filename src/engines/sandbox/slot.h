@@ -10,7 +10,8 @@
  *	keeper      makes the payload's user namespace, and is killed when that is taken over
  *	payload     child of the supervisor, born inside the pid namespace; sheds everything, execs
  *
- * init and payload run on the supervisor's memory with raw system calls only (sys.h).
+ * init and payload run on the supervisor's memory with raw system calls only (sys.h). In a warm
+ * sandbox a fifth, the spawner, sheds everything instead, and makes the payloads: see warm.c.
  */
 #ifndef ENGINES_SANDBOX_SLOT_H
 #define ENGINES_SANDBOX_SLOT_H
@@ -21,15 +22,18 @@
 #include <sys/types.h>
 
 #include "engines/sandbox/cgroup.h"
+#include "engines/sandbox/disk.h"
 #include "engines/sandbox/sandbox.h"
 #include "engines/sandbox/wire.h"
 
 enum {
 	SLOT_STACK_BYTES = 32 * 1024,
-	SLOT_STACKS = 3,                      /* init, keeper, payload */
+	SLOT_STACKS = 4,                      /* init, keeper, payload or spawner, its payload */
 	SLOT_INIT_UID = SANDBOX_UID_BASE - 1, /* of PID 1, once it has shed its rights */
 	SLOT_LIFELINE_FD = 0,                 /* in init: its only descriptor, the supervisor */
 	SLOT_DEVICES = 5,
+	/* Of PID 1: setns() takes these from its pidfd. */
+	SLOT_SPACES = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS,
 	SLOT_ENTRIES_MAX = 256, /* an image, and what is at its top */
 	SLOT_JOB_FD = 64,       /* in a parked program: its job; its notes */
 	SLOT_NOTE_FD = 65,
@@ -69,7 +73,7 @@ struct slot_config {
 	enum sandbox_tier tier;
 	bool allow_exec_in_work;
 	bool is_prepared; /* a run's PID 1 and payload are built before its plan is known */
-	bool is_warm;     /* one run after the other: see warm.c */
+	bool is_warm;     /* one run after the other: see warm.c; a zygote's too */
 	bool is_parked;   /* its program runs already, waiting for a job */
 	bool is_zygote;   /* warm and parked: the program forks for each run, see zygote.c */
 };
@@ -103,15 +107,17 @@ struct slot {
 	struct slot_stage init_stage;
 	int overlay;           /* the root, not attached yet; -1 */
 	int skeleton;          /* one of its layers; -1 */
-	int disk;              /* the tmpfs itself, of which the run sees five directories; -1 */
+	int disk;              /* the tmpfs, of which a run sees five directories; -1 */
 	uint32_t mounts_ready; /* init may attach them */
 
-	int base_mounts; /* warm: our mounts and pid namespace between two runs */
-	int base_pids;
+	pid_t resident_pid; /* spawner or zygote; 0 until it is ready, and when it is dead */
 	struct sandbox_plan template;
-	uint8_t *plan_room; /* of every run's plan */
-
-	pid_t zygote_pid; /* 0 until it is ready, and when it is dead */
+	uint8_t *plan_room;           /* of every run's plan */
+	struct disk_state disk_state; /* as every run finds it */
+	uint32_t spawn_order;         /* spawner: make the next payload */
+	uint32_t spawn_answer;
+	long spawned;        /* its pid, or -errno */
+	void *payload_stack; /* its end, in the spawner's memory */
 	int zygote_control;
 
 	pid_t keeper_pid;
@@ -164,21 +170,19 @@ struct slot {
 /* init.c: entry of PID 1. argument is the slot. */
 int slot_init_main(void *argument);
 int slot_keeper_main(void *argument);
-long slot_set_hostname(const struct slot *slot, const char **ret_step);
 
 /* mounts.c: raw system calls; return 0 (make_proc: a descriptor) or -errno and name the step. */
 long slot_build_root(struct slot *slot, int *ret_overlay, const char **ret_step);
 long slot_enter_root(const struct slot *slot, int overlay, const char **ret_step);
 long slot_make_writable(const struct slot *slot, const char **ret_step); /* a descriptor too */
 long slot_mount_writable(const struct slot *slot, const char **ret_step);
-long slot_unmount_writable(struct slot *slot, const char **ret_step); /* a zygote's */
 long slot_take_devices(struct slot *slot, const char **ret_step);
 long slot_mount_devices(const struct slot *slot, const char **ret_step);
 long slot_make_proc(const char **ret_step);
 long slot_mount_proc(int proc, const char **ret_step);
 long slot_mount_inputs(const struct slot *slot, const char **ret_step);
 
-/* payload.c: entry of the payload-to-be. */
+/* payload.c: entry of the payload-to-be, and of the spawner. */
 int slot_payload_main(void *argument);
 
 /*
@@ -203,17 +207,16 @@ void slot_send(struct slot *slot, struct sandbox_event *event);
 void slot_end(struct slot *slot, enum sandbox_cause cause, const char *text);
 uint64_t slot_usec(const struct slot *slot);
 
-/* The namespaces of PID 1 that are not everybody's already: setns() takes these from its pidfd. */
-static inline int slot_spaces(const struct slot *slot)
+/* A spawner makes the payloads; a zygote forks them. */
+static inline bool slot_has_spawner(const struct slot *slot)
 {
-	return slot->config.is_warm ? CLONE_NEWNS
-				    : CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+	return slot->config.is_warm && !slot->config.is_zygote;
 }
 
-/* A zygote is a task more than its run may have. */
+/* Who resides is a task more than a run may have. */
 static inline uint64_t slot_tasks_max(const struct slot *slot)
 {
-	return (uint64_t)slot->parsed.plan.limits.tasks + slot->config.is_zygote;
+	return (uint64_t)slot->parsed.plan.limits.tasks + slot->config.is_warm;
 }
 
 #endif

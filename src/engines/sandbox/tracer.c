@@ -391,13 +391,14 @@ int tracer_start(struct tracer *tracer, struct slot *slot, struct err *err)
 	if (is_traced_run(tracer) || !is_kernel_sure)
 		options |= PTRACE_O_TRACEEXEC;
 	/* The child of a zygote is a tracee by birth, with the options of its parent. */
-	if (!slot->zygote_pid &&
+	bool is_traced = slot->config.is_zygote && slot->resident_pid;
+	if (!is_traced &&
 		ptrace(PTRACE_SEIZE, slot->payload_pid, 0, (void *)(uintptr_t)options) < 0)
 		return err_sys(err, E_UNAVAILABLE, "tracing the payload");
 	struct traced *task = add(tracer, slot->payload_pid);
 	task->is_expected = true;
 	begin_process(tracer, task, 0);
-	if (slot->zygote_pid)
+	if (is_traced)
 		resume(slot->payload_pid, 0);
 	slot->enforced |= SANDBOX_LAYER_BIT(SANDBOX_LAYER_PROCESS_LIMIT);
 	return 0;

@@ -4,13 +4,10 @@
 
 #include "engines/sandbox/slot.h"
 
-/* What stays between runs. E_UNSUPPORTED for an ordinary user. */
+/* What stays between runs, to a spawner or a zygote. E_UNSUPPORTED without root or groups. */
 int warm_build(struct slot *slot, struct err *err) MUST_CHECK;
 
-/*
- * The next run, up to a payload that waits: for its plan, or in a zygote's sandbox with the plan
- * that has come.
- */
+/* The next run, up to a payload that waits for its plan. */
 int warm_begin(struct slot *slot, struct err *err) MUST_CHECK;
 
 /* All of the run is dead: remove the rest of it. True when another may follow. */

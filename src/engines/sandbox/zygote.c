@@ -44,55 +44,20 @@ enum {
 	RULESET_FD = 3 + RUN_FILES - 1,
 };
 
-int zygote_build(struct slot *slot, struct err *err)
-{
-	if (slot->cgroup.backend == SANDBOX_BACKEND_NONE)
-		return err_set(err, E_UNSUPPORTED,
-			"the zygote tier needs control groups; use the warm one");
-	if (!cgroup_set_tasks(&slot->cgroup, slot_tasks_max(slot)))
-		return err_sys(err, E_UNAVAILABLE, "task limit");
-	return build_warm_payload(slot, err);
-}
-
-static long unmount_input(const char *target)
-{
-	return umount2(target, MNT_DETACH) < 0 && errno != EINVAL ? -errno : 0; /* no mount */
-}
-
-/* Another disk for the next run, and rules for its paths; no inputs. */
-static int renew(struct slot *slot, struct err *err)
-{
-	const char *step = "inputs";
-	long status = unmount_input("/app");
-	if (status == 0)
-		status = unmount_input("/data");
-	if (status == 0)
-		status = slot_unmount_writable(slot, &step);
-	if (status == 0)
-		status = slot_make_writable(slot, &step);
-	if (status >= 0) {
-		slot->disk = (int)status;
-		status = slot_mount_writable(slot, &step);
-	}
-	TRY(build_step(status, "renewing the disk: ", &step, err));
-	TRY(slot_landlock_begin(slot, err));
-	return slot_landlock_finish(slot, err);
-}
-
 int zygote_ready(struct slot *slot, struct err *err)
 {
-	slot->zygote_pid = slot->payload_pid;
+	slot->resident_pid = slot->payload_pid;
 	build_close_run(slot);
-	TRY(build_shed_rights(slot, err)); /* there will be no other PID 1 */
-	return renew(slot, err);
+	return disk_note(&slot->disk_state, err);
 }
 
 void zygote_handle(struct slot *slot, int status)
 {
 	if (!WIFSTOPPED(status))
-		slot->zygote_pid = 0;
+		slot->resident_pid = 0;
 	else /* nobody inside can signal it */
-		(void)ptrace(PTRACE_CONT, slot->zygote_pid, 0, status >> 16 ? 0 : WSTOPSIG(status));
+		(void)ptrace(
+			PTRACE_CONT, slot->resident_pid, 0, status >> 16 ? 0 : WSTOPSIG(status));
 }
 
 /* Wait for a stop of pid that is this event. */
@@ -173,24 +138,15 @@ static int send_files(struct slot *slot, struct err *err)
 	return status;
 }
 
-int zygote_begin(struct slot *slot, struct err *err)
+int zygote_fork(struct slot *slot, struct err *err)
 {
 	unsigned long child = 0;
-	TRY(build_mount_inputs(slot, err));
 	TRY(send_files(slot, err));
-	TRY(await_stop(slot->signals, slot->zygote_pid, PTRACE_EVENT_FORK, err));
-	if (ptrace(PTRACE_GETEVENTMSG, slot->zygote_pid, 0, &child) < 0 ||
-		ptrace(PTRACE_CONT, slot->zygote_pid, 0, 0) < 0)
+	TRY(await_stop(slot->signals, slot->resident_pid, PTRACE_EVENT_FORK, err));
+	if (ptrace(PTRACE_GETEVENTMSG, slot->resident_pid, 0, &child) < 0 ||
+		ptrace(PTRACE_CONT, slot->resident_pid, 0, 0) < 0)
 		return err_sys(err, E_UNAVAILABLE, "the zygote died");
 	slot->payload_pid = (pid_t)child;
 	TRY(await_stop(slot->signals, slot->payload_pid, PTRACE_EVENT_STOP, err));
-	TRY(build_limit_files(slot, slot->template.limits.file_bytes, err));
 	return shed(slot, err);
-}
-
-bool zygote_end(struct slot *slot)
-{
-	struct err ignored;
-	build_close_run(slot);
-	return slot->zygote_pid > 0 && renew(slot, &ignored) == 0;
 }

@@ -4,19 +4,13 @@
 
 #include "engines/sandbox/slot.h"
 
-/* In the base of a warm sandbox: start the program that will be the zygote, up to its exec. */
-int zygote_build(struct slot *slot, struct err *err) MUST_CHECK;
-
-/* It said that it is ready: take its first run's things away. */
+/* The program of a warm sandbox said that it is ready: take its own streams away. */
 int zygote_ready(struct slot *slot, struct err *err) MUST_CHECK;
 
-/* The plan is there: a child, stopped before its first instruction, with all rights shed. */
-int zygote_begin(struct slot *slot, struct err *err) MUST_CHECK;
+/* A child for the next run, stopped before its first instruction, with all rights shed. */
+int zygote_fork(struct slot *slot, struct err *err) MUST_CHECK;
 
-/* A wait status of the zygote itself. */
+/* A wait status of the zygote itself, or of a spawner, which has only its end. */
 void zygote_handle(struct slot *slot, int status);
-
-/* All of the run is dead: a fresh disk for the next. False when that cannot be. */
-bool zygote_end(struct slot *slot);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 NORETURN static void mem_exhausted(size_t count, size_t size)
 {
@@ -36,6 +37,20 @@ void mem_free(void *memory)
 		return;
 	mem_wipe(memory, malloc_usable_size(memory));
 	free(memory);
+}
+
+void *mem_shared(size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		mem_exhausted(1, size);
+	return memory;
+}
+
+void mem_unshare(void *memory, size_t size)
+{
+	mem_wipe(memory, size);
+	(void)munmap(memory, size);
 }
 
 char *mem_string(const char *text)

@@ -18,6 +18,10 @@ void *mem_resize(void *old, size_t old_size, size_t count, size_t size);
 /* Release; accepts NULL. The block is wiped first. */
 void mem_free(void *memory);
 
+/* Zeroed memory that stays one with that of processes forked later; aborts on exhaustion. */
+void *mem_shared(size_t size);
+void mem_unshare(void *memory, size_t size); /* wiped */
+
 /* Copies; NULL stays NULL for mem_string. Free with mem_free. */
 char *mem_string(const char *text);
 char *mem_string_n(const char *text, size_t size);
