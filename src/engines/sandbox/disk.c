@@ -2,9 +2,9 @@
  * The writable tmpfs between two runs of one tenant: emptied, not new.
  *
  * Theory. A tmpfs counts its inodes and blocks exactly. When these are as many as before the first
- * run, and the five directories have the mode, owner and attributes they had, then nothing that a
- * run can read by a name is left of the last one. (Their ctime still tells when it was.) So the
- * usual case, a run that left nothing, costs one statfs and ten looks. A few things left are
+ * run, and the five directories have the mode, owner and extended attributes they had, then nothing
+ * that a run can read by a name is left of the last one. (Their ctime still tells when it was.) So
+ * the usual case, a run that left nothing, costs one statfs and ten looks. A few things left are
  * removed, many or strange ones are a reason to throw the sandbox away.
  *
  * Everything inside is dead and the root is read-only, so paths cannot be changed under us.
@@ -30,11 +30,10 @@ static bool look(struct disk_state *ret_state)
 		return false;
 	*ret_state = (struct disk_state){ .free_blocks = disk.f_bfree, .free_files = disk.f_ffree };
 	for (size_t i = 0; i < DISK_PLACES; i++) {
-		if (lstat(places[i], &place) < 0 || llistxattr(places[i], NULL, 0) != 0)
+		if (lstat(places[i], &place) < 0)
 			return false;
-		ret_state->places[i] = (struct disk_place){
-			place.st_mode, place.st_uid, place.st_gid, place.st_mtim
-		};
+		ret_state->places[i] = (struct disk_place){ place.st_mode, place.st_uid,
+			place.st_gid, llistxattr(places[i], NULL, 0), place.st_mtim };
 	}
 	return true;
 }
@@ -66,7 +65,8 @@ static void wipe(int parent, const char *name, unsigned *room)
 
 static bool is_same_place(const struct disk_place *a, const struct disk_place *b)
 {
-	return a->mode == b->mode && a->uid == b->uid && a->gid == b->gid;
+	return a->mode == b->mode && a->uid == b->uid && a->gid == b->gid &&
+	       a->attributes == b->attributes;
 }
 
 bool disk_restore(const struct disk_state *state)

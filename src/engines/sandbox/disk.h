@@ -10,7 +10,7 @@
 #include "kit/base/err.h"
 
 enum {
-	DISK_PLACES = 5,     /* directories of the tmpfs that a run sees */
+	DISK_PLACES = 5,      /* directories of the tmpfs that a run sees */
 	DISK_WIPE_MAX = 1024, /* entries, of all depths; with more a new sandbox is cheaper */
 };
 
@@ -18,6 +18,7 @@ struct disk_place {
 	mode_t mode;
 	uid_t uid;
 	gid_t gid;
+	ssize_t attributes; /* bytes of their names: those that a security module gives stay */
 	struct timespec modified;
 };
 
@@ -27,7 +28,7 @@ struct disk_state {
 	struct disk_place places[DISK_PLACES];
 };
 
-/* As it is now, which must be empty and without extended attributes. E_UNAVAILABLE otherwise. */
+/* As it is now, and must be empty. E_UNAVAILABLE when that cannot be seen. */
 int disk_note(struct disk_state *ret_state, struct err *err) MUST_CHECK;
 
 /* Nobody is alive inside: remove what a run left. False when it is not as it was noted then. */
