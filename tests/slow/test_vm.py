@@ -80,7 +80,7 @@ def test_it_is_another_kernel(boot):
 
 
 SANDBOX_TESTS = ("test_sandbox", "test_sandbox_attacks", "test_sandbox_hostile", "test_sandbox_pool",
-                 "test_sandbox_results", "test_sandbox_rootless")
+                 "test_sandbox_results", "test_sandbox_rootless", "test_sandbox_warm")
 EXPECTED_THERE = (
     # Milliseconds mean nothing on an emulated processor.
     ":a_closed_control_kills_within_15_ms:",

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "engines/sandbox/apparmor.h"
@@ -581,8 +582,11 @@ START_TEST(tiers_of_the_command)
 	char root[64];
 	auto_done(buf) text = {};
 	snprintf(root, sizeof(root), "/proc/%d/fd/%d", getpid(), run_image());
+	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		int status = command(root, rows[i].arguments, &text);
+		/* Who outlived it would be ours now. */
+		ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
 		ck_assert_msg(status == rows[i].status, "%s: %d: %s", rows[i].arguments, status,
 			buf_string(&text));
 		ck_assert_msg(strstr(buf_string(&text), rows[i].text), "%s: %s", rows[i].arguments,

@@ -190,6 +190,8 @@ struct sandbox_statistics {
 	uint32_t processes_total;
 	uint32_t forks_refused;
 	uint32_t oom_kills;
+	bool memory_peak_is_of_all; /* runs of this warm sandbox so far, as v2 before Linux 6.12 has
+				       it */
 };
 
 struct sandbox_result {
@@ -318,8 +320,7 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
  *         ends with READY instead of GONE: nothing of it is left, and sandbox_start may follow. It
  *         ends with GONE when it was the last: it did not end by its own exit, met a limit, had
  *         results, left more than 1,024 files or changed one of the writable directories itself
- *         (mode, attributes), or the caller closed; also when the kernel cannot reset the memory
- *         peak of the groups (v2 before Linux 6.12). No SANDBOX_TRACE_FILES. E_UNSUPPORTED (in
+ *         (mode, attributes), or the caller closed. No SANDBOX_TRACE_FILES. E_UNSUPPORTED (in
  *         DONE) without root or control groups.
  *
  *         SANDBOX_TIER_ZYGOTE: as warm, with the bootstrap of a parked program, which here finds a

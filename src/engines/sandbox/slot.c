@@ -85,6 +85,7 @@ static void read_statistics(struct loop *loop, bool with_details, struct sandbox
 	to->cpu_usec = usage.cpu_usec - slot->cpu_base_usec;
 	to->memory_current_bytes = usage.memory_current_bytes;
 	to->memory_peak_bytes = usage.memory_peak_bytes;
+	to->memory_peak_is_of_all = slot->is_peak_of_all;
 	to->memory_anon_bytes = usage.memory_anon_bytes;
 	if (statfs("/work", &disk) == 0)
 		to->disk_bytes = (disk.f_blocks - disk.f_bfree) * (uint64_t)disk.f_bsize;

@@ -114,6 +114,7 @@ struct slot {
 	struct sandbox_plan template;
 	uint8_t *plan_room;           /* of every run's plan */
 	struct disk_state disk_state; /* as every run finds it */
+	bool is_peak_of_all;          /* the kernel cannot begin another for the next run */
 	uint32_t spawn_order;         /* spawner: make the next payload */
 	uint32_t spawn_answer;
 	long spawned;        /* its pid, or -errno */

@@ -82,8 +82,7 @@ static bool is_as_before(const struct slot *slot)
 	return slot->resident_pid && result->cause == SANDBOX_CAUSE_EXITED && !result->limits_hit &&
 	       !result->statistics.oom_kills && !slot->exec_error &&
 	       !slot->parsed.plan.wants_results && !cgroup_task_refusals(&slot->cgroup) &&
-	       cgroup_tasks(&slot->cgroup) == 1 && disk_restore(&slot->disk_state) &&
-	       cgroup_reset_peak(&slot->cgroup);
+	       cgroup_tasks(&slot->cgroup) == 1 && disk_restore(&slot->disk_state);
 }
 
 static bool unmount_inputs(const struct slot *slot)
@@ -98,6 +97,7 @@ bool warm_end(struct slot *slot)
 	build_close_run(slot);
 	if (!is_unmounted || !is_as_before(slot))
 		return false;
+	slot->is_peak_of_all = !cgroup_reset_peak(&slot->cgroup);
 	warm_reset(slot);
 	return true;
 }

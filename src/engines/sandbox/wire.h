@@ -14,7 +14,7 @@
 #include "kit/base/buf.h"
 
 enum {
-	WIRE_VERSION = 2,
+	WIRE_VERSION = 3,
 	WIRE_FILES = sizeof(struct sandbox_files) / sizeof(int),
 };
 

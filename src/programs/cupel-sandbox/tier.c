@@ -80,7 +80,8 @@ static int prepare(int control, enum sandbox_tier tier, const struct sandbox_pla
 		event.kind == SANDBOX_EVENT_DONE ? event.result.text : "not built");
 }
 
-/* READY at the end: a sandbox of the warm or zygote tier could serve another run. */
+/* READY at the end: a sandbox of the warm or zygote tier could serve another run. It goes when it
+ * is closed, and that is waited for. */
 static int run(int control, const struct sandbox_plan *plan, const struct sandbox_files *files,
 	tier_sink *sink, void *context, struct err *err)
 {
@@ -97,7 +98,7 @@ int tier_run(enum sandbox_tier tier, const struct sandbox_plan *plan,
 	const struct sandbox_files *files, tier_sink *sink, void *context, struct err *err)
 {
 	struct sandbox_files rest = *files;
-	auto_close control = -1;
+	AUTO(sandbox_close) int control = -1;
 	TRY(sandbox_open(&config, &control, err));
 	if (tier != SANDBOX_TIER_COLD)
 		TRY(prepare(control, tier, plan, &rest, err));
@@ -107,7 +108,8 @@ int tier_run(enum sandbox_tier tier, const struct sandbox_plan *plan,
 int tier_run_from_pool(const char *path, const struct sandbox_plan *plan,
 	const struct sandbox_files *files, tier_sink *sink, void *context, struct err *err)
 {
-	auto_close pool = -1, control = -1;
+	auto_close pool = -1;
+	AUTO(sandbox_close) int control = -1;
 	TRY(tier_connect(path, &pool, err));
 	TRY(sandbox_pool_take(pool, TIER_POOL_TEMPLATE, &control, err));
 	return run(control, plan, files, sink, context, err);
