@@ -72,7 +72,8 @@ int warm_begin(struct slot *slot, struct err *err)
 }
 
 /*
- * Nothing of the run may be left, and nothing may have been bent. Refused tasks are counted for
+ * Nothing of the run may be left, and nothing may have been bent. Nobody is alive but who resides,
+ * or that would have ended with the run (end_all in slot.c). Refused tasks are counted for
  * ever, and also for runs that coped with it; results of a run hold its tmpfs, and so the memory of
  * the groups, until their receiver closes them.
  */
@@ -82,7 +83,7 @@ static bool is_as_before(const struct slot *slot)
 	return slot->resident_pid && result->cause == SANDBOX_CAUSE_EXITED && !result->limits_hit &&
 	       !result->statistics.oom_kills && !slot->exec_error &&
 	       !slot->parsed.plan.wants_results && !cgroup_task_refusals(&slot->cgroup) &&
-	       cgroup_tasks(&slot->cgroup) == 1 && disk_restore(&slot->disk_state);
+	       disk_restore(&slot->disk_state);
 }
 
 static bool unmount_inputs(const struct slot *slot)
