@@ -30,6 +30,15 @@
 #include "engines/sandbox/zygote.h"
 #include "kit/base/mem.h"
 
+/* The next payload: made while we do other things. */
+static int order_next(struct slot *slot, struct err *err)
+{
+	slot->payload_go = slot->spawn_answer = 0;
+	TRY(build_stdio(slot, err));
+	sys_word_set(&slot->spawn_order, 1);
+	return 0;
+}
+
 int warm_build(struct slot *slot, struct err *err)
 {
 	struct sandbox_limits *limits = &slot->parsed.plan.limits;
@@ -45,19 +54,10 @@ int warm_build(struct slot *slot, struct err *err)
 	limits->file_bytes = MAX(limits->file_bytes, limits->disk_bytes);
 	slot->template = slot->parsed.plan;
 	TRY(build_sandbox(slot, err));
-	return slot->config.is_zygote ? 0 : disk_note(&slot->disk_state, err);
-}
-
-/* The next payload, waiting for its plan. */
-static int spawn_next(struct slot *slot, struct err *err)
-{
-	slot->payload_go = slot->spawn_answer = 0;
-	slot->exec_error = 0;
-	sys_word_set(&slot->spawn_order, 1);
-	TRY(build_wait_task(&slot->spawn_answer, slot->resident_pid, "spawner", err));
-	TRY(build_step(slot->spawned, "starting the payload", NULL, err));
-	slot->payload_pid = (pid_t)slot->spawned;
-	return 0;
+	if (slot->config.is_zygote)
+		return 0;
+	TRY(disk_note(&slot->disk_state, err));
+	return order_next(slot, err);
 }
 
 int warm_begin(struct slot *slot, struct err *err)
@@ -67,23 +67,24 @@ int warm_begin(struct slot *slot, struct err *err)
 	slot->parsed.plan = slot->template;
 	if (slot->config.is_zygote)
 		return zygote_fork(slot, err);
-	TRY(build_stdio(slot, err));
-	return spawn_next(slot, err);
+	TRY(build_wait_task(&slot->spawn_answer, slot->resident_pid, "spawner", err));
+	TRY(build_step(slot->spawned, "starting the payload", NULL, err));
+	slot->payload_pid = (pid_t)slot->spawned;
+	return 0;
 }
 
 /*
- * Nothing of the run may be left, and nothing may have been bent. Nobody is alive but who resides,
- * or that would have ended with the run (end_all in slot.c). Refused tasks are counted for
- * ever, and also for runs that coped with it; results of a run hold its tmpfs, and so the memory of
- * the groups, until their receiver closes them.
+ * Nothing may have been bent. Nobody is alive but who resides, or that would have ended with the
+ * run (end_all in slot.c). Refused tasks are counted for ever, and also for runs that coped with
+ * it; results of a run hold its tmpfs, and so the memory of the groups, until their receiver closes
+ * them.
  */
-static bool is_as_before(const struct slot *slot)
+static bool has_ended_well(const struct slot *slot)
 {
 	const struct sandbox_result *result = &slot->result;
 	return slot->resident_pid && result->cause == SANDBOX_CAUSE_EXITED && !result->limits_hit &&
 	       !result->statistics.oom_kills && !slot->exec_error &&
-	       !slot->parsed.plan.wants_results && !cgroup_task_refusals(&slot->cgroup) &&
-	       disk_restore(&slot->disk_state);
+	       !slot->parsed.plan.wants_results && !cgroup_task_refusals(&slot->cgroup);
 }
 
 static bool unmount_inputs(const struct slot *slot)
@@ -94,9 +95,11 @@ static bool unmount_inputs(const struct slot *slot)
 
 bool warm_end(struct slot *slot)
 {
-	bool is_unmounted = unmount_inputs(slot);
+	struct err ignored;
+	bool is_well = has_ended_well(slot) && unmount_inputs(slot);
 	build_close_run(slot);
-	if (!is_unmounted || !is_as_before(slot))
+	if (!is_well || (slot_has_spawner(slot) && order_next(slot, &ignored) < 0) ||
+		!disk_restore(&slot->disk_state))
 		return false;
 	slot->is_peak_of_all = !cgroup_reset_peak(&slot->cgroup);
 	warm_reset(slot);
