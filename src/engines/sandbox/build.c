@@ -139,8 +139,9 @@ void build_connect(struct slot *slot)
 /* One plan message; its text must live as long as the slot. */
 static int receive_plan(struct slot *slot, enum wire_kind *ret_kind, struct err *err)
 {
-	uint8_t *message = slot->next_message ? slot->next_message : mem_alloc(1, WIRE_MESSAGE_MAX);
-	slot->next_message = NULL; /* its text is used until the end of the process */
+	auto_free uint8_t *room = slot->next_message ? NULL : mem_alloc(1, WIRE_MESSAGE_MAX);
+	uint8_t *message = room ? room : slot->next_message;
+	slot->next_message = NULL;
 	struct wire_head head;
 	int fds[FD_PASS_MAX];
 	size_t count;
@@ -153,6 +154,7 @@ static int receive_plan(struct slot *slot, enum wire_kind *ret_kind, struct err 
 	TRY(rootless_adopt(slot, err));
 	memcpy(&head, message, sizeof(head));
 	*ret_kind = (enum wire_kind)head.kind;
+	room = NULL; /* its text is used until the end of the process */
 	return sandbox_plan_check(&slot->parsed.plan, err);
 }
 
