@@ -74,7 +74,6 @@ REFUSED = ("bpf", "keyctl", "add_key", "request_key", "mount", "umount2", "ptrac
 NSJAIL_GROUPS = [pathlib.Path("/sys/fs/cgroup", name, "NSJAIL") for name in ("memory", "pids")]
 
 
-
 def oci_bundle(base, image, program):
     bundle = base / ("bundle-" + pathlib.Path(program[0]).name)
     bundle.mkdir(exist_ok=True)
@@ -97,7 +96,6 @@ def oci_bundle(base, image, program):
     }
     (bundle / "config.json").write_text(json.dumps(config))
     return bundle
-
 
 
 def peers(base, image, program):

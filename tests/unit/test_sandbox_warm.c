@@ -172,17 +172,24 @@ START_TEST(refuses_what_it_was_not_prepared_for)
 }
 END_TEST
 
-START_TEST(closing_ends_it_also_in_a_run)
+/* A run that sleeps, up to where it can be found by its arguments. */
+static void start_tagged(
+	struct run *r, int control, const char *tag, long *ret_pid, long *ret_parent)
 {
 	struct err err;
+	r->plan.argv = ARGV("sleep", tag);
+	ck_assert_ok(sandbox_start(control, &r->plan, &r->files, &err), err);
+	for (int i = 0; i < 2000 && !run_find_tagged(tag, ret_pid, ret_parent); i++)
+		(void)usleep(1000);
+	ck_assert(run_find_tagged(tag, ret_pid, ret_parent));
+}
+
+START_TEST(closing_ends_it_also_in_a_run)
+{
 	long pid, parent;
 	auto_done(run) r;
 	int control = open_warm(&r);
-	r.plan.argv = ARGV("sleep", "tag-of-warm");
-	ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
-	for (int i = 0; i < 2000 && !run_find_tagged("tag-of-warm", &pid, &parent); i++)
-		(void)usleep(1000);
-	ck_assert(run_find_tagged("tag-of-warm", &pid, &parent));
+	start_tagged(&r, control, "tag-of-warm", &pid, &parent);
 	sandbox_close(&control);
 	ck_assert(!run_find_tagged("tag-of-warm", &pid, &parent));
 }
@@ -301,11 +308,7 @@ START_TEST(without_a_spawner_a_run_is_the_last)
 	long pid, spawner;
 	auto_done(run) r;
 	int control = open_warm(&r);
-	r.plan.argv = ARGV("sleep", "tag-of-orphan");
-	ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
-	for (int i = 0; i < 2000 && !run_find_tagged("tag-of-orphan", &pid, &spawner); i++)
-		(void)usleep(1000);
-	ck_assert(run_find_tagged("tag-of-orphan", &pid, &spawner));
+	start_tagged(&r, control, "tag-of-orphan", &pid, &spawner);
 	ck_assert_int_eq(kill((pid_t)spawner, SIGKILL), 0);
 	ck_assert_ok(sandbox_cancel(control, &err), err);
 	do

@@ -594,7 +594,7 @@ static void end_tasks(struct slot *slot)
 	fd_close(&slot->zygote_control);
 	if (slot->init_pid > 0)
 		(void)kill(slot->init_pid, SIGKILL);
-	if (slot_has_spawner(slot) && slot->resident_pid > 0)
+	if (slot->resident_pid > 0)
 		(void)kill(slot->resident_pid, SIGKILL);
 	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
 		;

@@ -62,37 +62,12 @@ struct sys_sigaction {
 	} while (0)
 
 /*
- * clone3 with a function: the child runs function(argument) on args->stack and exits with its
- * result. Returns the child's pid, or -errno. args must give a stack.
+ * clone3(first, second) or clone(first, second, 0, 0, 0), by number: the child, which has a stack
+ * of its own, runs function(argument) and exits with its result. Returns the child's pid, or
+ * -errno.
  */
-static inline long sys_spawn(struct clone_args *args, int (*function)(void *), void *argument)
-{
-	long result;
-	register int (*child_function)(void *) __asm__("r12") = function;
-	register void *child_argument __asm__("r13") = argument;
-	__asm__ volatile("syscall\n\t"
-			 "test %%rax, %%rax\n\t"
-			 "jnz 1f\n\t"
-			 "xor %%ebp, %%ebp\n\t"
-			 "mov %%r13, %%rdi\n\t"
-			 "call *%%r12\n\t"
-			 "mov %%eax, %%edi\n\t"
-			 "mov $60, %%eax\n\t" /* exit */
-			 "syscall\n\t"
-			 "hlt\n"
-			 "1:"
-		: "=a"(result)
-		: "a"((long)SYS_clone3), "D"(args), "S"(sizeof(*args)), "r"(child_function),
-		"r"(child_argument)
-		: "rcx", "r11", "memory");
-	return result;
-}
-
-/*
- * The same without clone3, which the payload's filter does not know, and with the end of a stack.
- */
-static inline long sys_spawn_shed(
-	long flags, void *stack_end, int (*function)(void *), void *argument)
+static inline long sys_birth(
+	long number, long first, long second, int (*function)(void *), void *argument)
 {
 	long result;
 	register int (*child_function)(void *) __asm__("r12") = function;
@@ -111,10 +86,23 @@ static inline long sys_spawn_shed(
 			 "hlt\n"
 			 "1:"
 		: "=a"(result)
-		: "a"((long)SYS_clone), "D"(flags), "S"(stack_end), "d"(0L), "r"(child_tid),
-		"r"(thread_data), "r"(child_function), "r"(child_argument)
+		: "a"(number), "D"(first), "S"(second), "d"(0L), "r"(child_tid), "r"(thread_data),
+		"r"(child_function), "r"(child_argument)
 		: "rcx", "r11", "memory");
 	return result;
+}
+
+/* args must give a stack. */
+static inline long sys_spawn(struct clone_args *args, int (*function)(void *), void *argument)
+{
+	return sys_birth(SYS_clone3, SYS_ARG(args), sizeof(*args), function, argument);
+}
+
+/* The same for who has the payload's filter, which does not know clone3. */
+static inline long sys_spawn_shed(
+	long flags, void *stack_end, int (*function)(void *), void *argument)
+{
+	return sys_birth(SYS_clone, flags, SYS_ARG(stack_end), function, argument);
 }
 
 /* A word that one task sets once and others wait for. 0 means "not yet". */

@@ -45,8 +45,7 @@ int warm_build(struct slot *slot, struct err *err)
 	if (slot->is_rootless)
 		return err_set(err, E_UNSUPPORTED, "the %s tier needs root; use cold",
 			sandbox_tier_name(slot->config.tier));
-	/* A payload whose spawner was killed is ours: its PID 1 ends only when it was waited for.
-	 */
+	/* A payload without its spawner is ours: PID 1 ends only when all were waited for. */
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return err_sys(err, E_UNAVAILABLE, "PR_SET_CHILD_SUBREAPER");
 	slot->next_message = slot->plan_room = mem_shared(WIRE_MESSAGE_MAX);

@@ -8,22 +8,18 @@
  * does not do this itself: born stopped, as a tracee of the supervisor, it is *made* to (remote.c)
  * before its first instruction: ids, capabilities, Landlock, system call filter.
  *
- * Who lives with the zygote lives in its mount and pid namespace. The payload cannot change a
- * mount; we can: a run finds a tmpfs, inputs and Landlock rules of its own under the same names,
- * and is followed by its death to the last task (all are tracees, all are in the groups), counted
- * by the kernel, before they are taken away.
+ * Who lives with the zygote lives in its mount and pid namespace, as in any warm sandbox: a run is
+ * followed by its death to the last task (all are tracees, all are in the groups), counted by the
+ * kernel, before its inputs are taken away and the disk is emptied.
  */
 #include "engines/sandbox/zygote.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
