@@ -387,7 +387,9 @@ def main():
                 line("cupel hot", "hot", image, NOOP),
                 line("cupel hot, traced", "hot", image, NOOP),
                 line("cupel-sandbox run", "bare", "-",
-                     [str(SUPERVISOR), "run", "--root", str(image), *NOOP])]
+                     [str(SUPERVISOR), "run", "--root", str(image), *NOOP]),
+                # Follows the command's start and end: as unknown to the caches as what a new sandbox runs.
+                line("bare, caches cold", "bare-once", "-", [str(image / "bin/noop")])]
         others = [line(name, "bare", "-", argv)
                   for name, argv in peers(base, image, NOOP).items()]
         out += latency_table("No-op, tight loop, real-time class",

@@ -234,36 +234,53 @@ static long shed(struct slot *slot, const char **ret_step)
 
 static const char *const search_path[] = { "/usr/local/bin/", "/usr/bin/", "/bin/" };
 
-static bool join_path(char path[static CANDIDATE_BYTES_MAX], const char *dir, const char *name)
+/*
+ * The i-th place where the program may be: as named, or in a directory of the search path; NULL
+ * after the last.
+ */
+static const char *candidate(const char *name, size_t i, char path[static CANDIDATE_BYTES_MAX])
 {
 	size_t size = 0;
-	for (; *dir; dir++)
+	const char *at = name;
+	while (*at && *at != '/')
+		at++;
+	if (*at)
+		return i == 0 ? name : 0;
+	if (i == ARRAY_SIZE(search_path))
+		return 0;
+	for (const char *dir = search_path[i]; *dir; dir++)
 		path[size++] = *dir;
 	for (; *name && size < CANDIDATE_BYTES_MAX - 1; name++)
 		path[size++] = *name;
 	path[size] = 0;
-	return !*name;
+	return path;
 }
 
 /* Only returns when nothing could be executed: positive errno. */
 static int execute(const struct sandbox_plan *plan)
 {
 	char path[CANDIDATE_BYTES_MAX];
-	const char *name = plan->argv[0];
-	const char *at = name;
-	while (*at && *at != '/')
-		at++;
-	if (*at)
-		return (int)-sys3(execve, name, plan->argv, plan->env);
+	const char *at;
 	int error = ENOENT;
-	for (size_t i = 0; i < ARRAY_SIZE(search_path); i++) {
-		if (!join_path(path, search_path[i], name))
-			return ENAMETOOLONG;
-		int status = (int)-sys3(execve, path, plan->argv, plan->env);
+	for (size_t i = 0; (at = candidate(plan->argv[0], i, path)); i++) {
+		int status = (int)-sys3(execve, at, plan->argv, plan->env);
 		if (status != ENOENT && status != ENOTDIR)
 			error = status;
 	}
 	return error;
+}
+
+/*
+ * The program of the plan that we are prepared with is likely also that of the plan to come. The
+ * root is new and knows no name yet: those on the way to it are looked up while nobody waits.
+ */
+static void look_ahead(const struct sandbox_plan *plan)
+{
+	char path[CANDIDATE_BYTES_MAX];
+	const char *at;
+	struct statx status;
+	for (size_t i = 0; (at = candidate(plan->argv[0], i, path)); i++)
+		(void)sys5(statx, AT_FDCWD, at, AT_STATX_DONT_SYNC, 0, &status);
 }
 
 /*
@@ -283,6 +300,8 @@ static void await_plan(const struct slot *slot)
 /* All rights are shed. */
 static int become_payload(struct slot *slot)
 {
+	if (slot->config.is_prepared && !slot_has_spawner(slot))
+		look_ahead(&slot->parsed.plan);
 	await_plan(slot);
 	long status = sys1(chdir, slot->parsed.plan.cwd);
 	if (status == 0)

@@ -53,6 +53,7 @@ enum {
 	REAP_MAX = 64,
 	USEC_PER_MS = 1000,
 	PROCESSORS_MAX = 1024,
+	STACK_BYTES = 14 * 1024,
 };
 
 struct loop {
@@ -479,6 +480,19 @@ static int park(struct loop *loop, struct err *err)
 	return 0;
 }
 
+/*
+ * What follows the payload's end is gone through once while nobody waits: the kernel makes the
+ * buffers of the counters at their first reading, and the pages of our stack at their first use.
+ */
+static void rehearse_end(struct loop *loop)
+{
+	struct sandbox_statistics ignored;
+	uint8_t stack[STACK_BYTES];
+	mem_wipe(stack, sizeof(stack));
+	(void)cgroup_oom_kills(&loop->slot->cgroup);
+	read_statistics(loop, false, &ignored);
+}
+
 /* Built; now wait for the plan, or for the end. */
 static int wait_for_plan(struct loop *loop, struct err *err)
 {
@@ -486,8 +500,10 @@ static int wait_for_plan(struct loop *loop, struct err *err)
 	struct sandbox_event event = { .kind = SANDBOX_EVENT_READY };
 	if (slot->config.is_parked && !slot->config.is_zygote)
 		TRY(park(loop, err));
-	if (!slot->config.is_warm) /* else that was said before */
+	if (!slot->config.is_warm) { /* else that was done and said before */
+		rehearse_end(loop);
 		slot_send(slot, &event);
+	}
 	for (;;) {
 		struct pollfd fds[] = {
 			{ .fd = loop->slot->signals, .events = POLLIN },
@@ -495,9 +511,10 @@ static int wait_for_plan(struct loop *loop, struct err *err)
 		};
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
 			continue;
-		if (fds[0].revents)
+		if (fds[0].revents) {
 			take_signal(loop);
-		reap(loop, false);
+			reap(loop, false);
+		}
 		if (slot->has_cause)
 			return err_set(err, E_UNAVAILABLE, "waiting: %s", slot->result.text);
 		if (fds[1].revents)
