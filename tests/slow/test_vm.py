@@ -79,8 +79,9 @@ def test_it_is_another_kernel(boot):
     assert not [line for line in boot.lines if line.startswith("@@ guest fail")]
 
 
-SANDBOX_TESTS = ("test_sandbox", "test_sandbox_attacks", "test_sandbox_hostile", "test_sandbox_pool",
-                 "test_sandbox_results", "test_sandbox_rootless", "test_sandbox_warm")
+SANDBOX_TESTS = ("test_sandbox", "test_sandbox_attacks", "test_sandbox_files", "test_sandbox_hostile",
+                 "test_sandbox_pool", "test_sandbox_results", "test_sandbox_rootless", "test_sandbox_warm",
+                 "test_sandbox_zygote")
 EXPECTED_THERE = (
     # Milliseconds mean nothing on an emulated processor.
     ":a_closed_control_kills_within_15_ms:",

@@ -1,7 +1,7 @@
 /*
  * The zygote tier: every run a fork of one warmed python, nothing of one in the next, the zygote
  * out of reach, and the end of it all after anything out of the ordinary. The image is this
- * machine.
+ * machine, or the directory that ZYGOTE_IMAGE names.
  */
 #include <errno.h>
 #include <signal.h>
@@ -13,6 +13,12 @@
 
 static int mask_fd = -1;
 
+static const char *image(void)
+{
+	const char *named = getenv("ZYGOTE_IMAGE");
+	return named ? named : "/";
+}
+
 static int open_zygote(struct run *r)
 {
 	static const struct sandbox_config config = { .supervisor_path = SUPERVISOR };
@@ -21,7 +27,7 @@ static int open_zygote(struct run *r)
 	int control = -1;
 	run_init(r);
 	r->files.mask_fd = mask_fd;
-	ck_assert_ok(fd_open("/", O_RDONLY | O_DIRECTORY, 0, &r->files.root_fd, &err), err);
+	ck_assert_ok(fd_open(image(), O_RDONLY | O_DIRECTORY, 0, &r->files.root_fd, &err), err);
 	r->plan.argv = (const char *const[]){ "/usr/bin/python3", "-c", sandbox_park_python(),
 		NULL };
 	ck_assert_ok(sandbox_open(&config, &control, &err), err);
@@ -155,14 +161,17 @@ static const struct {
 START_TEST(nothing_of_a_run_is_in_the_next)
 {
 	auto_done(run) r;
+	struct err err;
+	auto_close root = -1;
 	int control = open_zygote(&r);
+	ck_assert_ok(fd_open(image(), O_RDONLY | O_DIRECTORY, 0, &root, &err), err);
 	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
 		check_output(&r, control, pairs[i].deed, "");
 		check_output(&r, control, pairs[i].look, pairs[i].found);
 		ck_assert_uint_eq(r.result.statistics.processes_peak, 1);
 	}
 	for (int i = 0; i < 3; i++) { /* inputs of a run: given, other ones, none */
-		r.files.app_fd = i < 2 ? open_tree(AT_FDCWD, i ? "/usr/lib" : "/usr/bin",
+		r.files.app_fd = i < 2 ? open_tree(root, i ? "usr/lib" : "usr/bin",
 						 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
 				       : -1;
 		check_output(&r, control,
@@ -176,7 +185,8 @@ START_TEST(nothing_of_a_run_is_in_the_next)
 	check_output(&r, control, "x = bytearray(100 << 20)", "");
 	ck_assert_uint_gt(r.result.statistics.memory_peak_bytes, 100u << 20);
 	check_output(&r, control, "pass", "");
-	ck_assert_uint_lt(r.result.statistics.memory_peak_bytes, 50u << 20);
+	if (!r.result.statistics.memory_peak_is_of_all)
+		ck_assert_uint_lt(r.result.statistics.memory_peak_bytes, 50u << 20);
 	ck_assert_uint_lt(r.result.statistics.cpu_usec, 1000000);
 	sandbox_close(&control);
 }
