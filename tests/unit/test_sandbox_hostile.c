@@ -256,6 +256,34 @@ START_TEST(slow_reader_gets_everything)
 }
 END_TEST
 
+/* It has exited when its receiver begins to read; what it left in the pipe is above the limit. */
+START_TEST(slow_reader_hides_no_limit)
+{
+	int ends[2];
+	char bytes[4096];
+	struct err err;
+	struct sandbox_event event = {};
+	size_t sum = 0;
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	ck_assert_int_ge(fcntl(ends[1], F_SETPIPE_SZ, 4096), 0);
+	RUN(r);
+	r.plan.argv = ARGV("flood", "72000");
+	r.plan.limits.output_bytes = 70000;
+	r.files.stdout_fd = ends[1];
+	int control = run_start(&r);
+	(void)close(ends[1]);
+	(void)usleep(30000);
+	for (ssize_t got; (got = read(ends[0], bytes, sizeof(bytes))) > 0;)
+		sum += (size_t)got;
+	ck_assert_uint_eq(sum, 70000);
+	while (event.kind != SANDBOX_EVENT_DONE)
+		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+	ck_assert_int_eq(event.result.cause, SANDBOX_CAUSE_OUTPUT);
+	(void)close(control);
+	(void)close(ends[0]);
+}
+END_TEST
+
 static size_t count_lines(const char *path)
 {
 	struct err err;
@@ -297,5 +325,5 @@ END_TEST
 
 UNIT_MAIN("sandbox_hostile", exposure, verdicts, sandboxes_share_no_locks, both_are_filtered,
 	a_killed_supervisor_leaves_nothing_alive, a_closed_control_kills_within_15_ms,
-	races_at_the_limit, slow_reader_gets_everything, storms_do_not_stop_the_clock,
-	the_host_is_as_before)
+	races_at_the_limit, slow_reader_gets_everything, slow_reader_hides_no_limit,
+	storms_do_not_stop_the_clock, the_host_is_as_before)

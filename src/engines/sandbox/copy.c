@@ -141,14 +141,14 @@ int copy_drain(struct slot_copy *copy, int wait_ms, struct err *err)
 	uint64_t before;
 	do {
 		before = copy->bytes;
-		TRY(copy_pump(copy, err));
 		while (copy->is_blocked) {
 			struct pollfd ready = { .fd = copy->to, .events = POLLOUT };
 			if (poll(&ready, 1, wait_ms) <= 0)
 				return err_set(err, E_UNAVAILABLE, "nobody took the output");
 			TRY(flush_held(copy, err));
 		}
-	} while (copy->bytes != before);
+		TRY(copy_pump(copy, err));
+	} while (copy->is_blocked || copy->bytes != before);
 	return 0;
 }
 

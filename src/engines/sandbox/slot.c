@@ -142,6 +142,12 @@ static void drain(struct slot *slot, struct slot_copy *copy, const char *name)
 	check_stream(slot, copy, name, status, &err);
 }
 
+static void drain_output(struct slot *slot)
+{
+	drain(slot, &slot->out, "stdout");
+	drain(slot, &slot->error, "stderr");
+}
+
 /* What it left in the pipes may be too much, so that is looked at before the exit counts. */
 static void payload_ended(struct loop *loop, int status)
 {
@@ -149,10 +155,8 @@ static void payload_ended(struct loop *loop, int status)
 	cause_memory(slot);
 	if (!tracer_is_alone(&loop->tracer))
 		kill_run(slot); /* or the others keep writing */
-	if (slot->started_usec) {
-		drain(slot, &slot->out, "stdout");
-		drain(slot, &slot->error, "stderr");
-	}
+	if (slot->started_usec)
+		drain_output(slot);
 	cause_end(slot, status);
 }
 
@@ -300,10 +304,17 @@ static struct pollfd watch(const struct slot_copy *copy)
 	return (struct pollfd){ .fd = copy->is_over ? -1 : copy->from, .events = POLLIN };
 }
 
+/* Whoever asks the supervisor to end is heard also while it waits. */
+static void take_signal(const struct loop *loop)
+{
+	struct signalfd_siginfo info;
+	if (read(loop->slot->signals, &info, sizeof(info)) > 0 && info.ssi_signo != SIGCHLD)
+		slot_end(loop->slot, SANDBOX_CAUSE_CANCELLED, "interrupted");
+}
+
 static void wait_once(struct loop *loop)
 {
 	struct slot *slot = loop->slot;
-	struct signalfd_siginfo info;
 	struct timespec rest = time_to_next(loop);
 	struct pollfd fds[] = {
 		{ .fd = loop->slot->signals, .events = POLLIN },
@@ -314,15 +325,13 @@ static void wait_once(struct loop *loop)
 		{ .fd = slot->note[0], .events = POLLIN },
 	};
 	int ready = ppoll(fds, ARRAY_SIZE(fds), &rest, NULL);
-	/* The signal is taken before the statuses: one that comes between stays to wake us. */
-	bool is_interrupted = ready > 0 && fds[0].revents &&
-			      read(loop->slot->signals, &info, sizeof(info)) > 0 &&
-			      info.ssi_signo != SIGCHLD;
 	reap(loop, false);
 	if (slot->payload_reaped && loop->tracer.count == 0)
 		return; /* the usual end, on the shortest way */
-	if (is_interrupted)
-		slot_end(slot, SANDBOX_CAUSE_CANCELLED, "interrupted");
+	if (ready > 0 && fds[0].revents) {
+		take_signal(loop);
+		reap(loop, false); /* whoever the signal was of */
+	}
 	if (ready > 0 && fds[1].revents)
 		handle_message(slot);
 	if (ready > 0 && fds[2].revents)
@@ -348,8 +357,6 @@ static void report_done(struct loop *loop)
 	struct slot *slot = loop->slot;
 	struct sandbox_event event = { .kind = SANDBOX_EVENT_DONE };
 	struct sandbox_result *result = &slot->result;
-	drain(slot, &slot->out, "stdout");
-	drain(slot, &slot->error, "stderr");
 	read_statistics(loop, slot->parsed.plan.stat_interval_ms != 0, &result->statistics);
 	fill_from_usage(loop, &result->statistics);
 	files_report(slot);
@@ -408,8 +415,10 @@ static void finish(struct loop *loop)
 	if (is_early)
 		report_done(loop);
 	end_all(loop);
-	if (!is_early)
+	if (!is_early) {
+		drain_output(slot);
 		report_done(loop);
+	}
 	tracer_done(&loop->tracer);
 }
 
@@ -439,14 +448,6 @@ static int parking_failed(struct slot *slot, struct err *err)
 	ssize_t size = read(slot->error.from, words, sizeof(words));
 	return err_set(err, E_UNAVAILABLE, "parking: %s: %.*s", slot->result.text,
 		size > 0 ? (int)size : 0, words);
-}
-
-/* Whoever asks the supervisor to end is heard also while it waits. */
-static void take_signal(const struct loop *loop)
-{
-	struct signalfd_siginfo info;
-	if (read(loop->slot->signals, &info, sizeof(info)) > 0 && info.ssi_signo != SIGCHLD)
-		slot_end(loop->slot, SANDBOX_CAUSE_CANCELLED, "interrupted");
 }
 
 /* The program of a parked slot runs ahead, until it says that it is ready. */
