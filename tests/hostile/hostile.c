@@ -273,6 +273,17 @@ static int do_threads(char **argv)
 	_exit(0);
 }
 
+/* argv[2] forks that are refused, whose zombies nobody must take; then threads as above. */
+static int do_refused_threads(char **argv)
+{
+	signal(SIGCHLD, SIG_IGN);
+	for (long i = 0; i < number(argv, 2); i++)
+		if (fork() == 0)
+			pause();
+	usleep(50000);
+	return do_threads(argv + 1);
+}
+
 /* argv[2] bytes to stdout (argv[3] = 2: stderr), then exit 0. */
 static int do_flood(char **argv)
 {
@@ -725,6 +736,8 @@ static int do_park(char **argv)
 	fflush(stdout);
 	if (write(65, &code, 1) != 1)
 		return 1;
+	while (code == 'w' - 'a') /* 22: it said that it is done, and writes on */
+		(void)write(1, job, sizeof(job));
 	for (;;)
 		pause();
 }
@@ -863,6 +876,7 @@ static const struct {
 	{ "fork-bomb", do_fork_bomb },
 	{ "fork-storm", do_fork_storm },
 	{ "threads", do_threads },
+	{ "refused-threads", do_refused_threads },
 	{ "flood", do_flood },
 	{ "daemon", do_daemon },
 	{ "orphans", do_orphans },

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "engines/sandbox/apparmor.h"
@@ -402,6 +403,91 @@ START_TEST(cancelling)
 }
 END_TEST
 
+static int prepare(struct run *run, enum sandbox_tier tier, const char *const argv[])
+{
+	static const struct sandbox_config config = { .supervisor_path = SUPERVISOR };
+	struct sandbox_files image = SANDBOX_FILES_NONE;
+	struct sandbox_plan plan = run->plan;
+	struct sandbox_event event;
+	struct err err;
+	int control = -1;
+	plan.argv = argv;
+	image.root_fd = run->files.root_fd;
+	run->files.root_fd = -1;
+	ck_assert_ok(sandbox_open(&config, &control, &err), err);
+	ck_assert_ok(sandbox_prepare(control, tier, &plan, &image, &err), err);
+	ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+	ck_assert_msg(event.kind == SANDBOX_EVENT_READY, "%s", event.result.text);
+	ck_assert_ok(fd_memfd("out", &run->files.stdout_fd, &err), err);
+	ck_assert_ok(fd_memfd("err", &run->files.stderr_fd, &err), err);
+	return control;
+}
+
+/* Before there is a plan; prepared; between the runs of a warm one. */
+START_TEST(cancelled_before_its_run)
+{
+	static const struct sandbox_config config = { .supervisor_path = SUPERVISOR };
+	static const enum sandbox_tier tiers[] = { SANDBOX_TIER_COLD, SANDBOX_TIER_HOT,
+		SANDBOX_TIER_WARM };
+	struct err err;
+	for (size_t i = 0; i < ARRAY_SIZE(tiers); i++) {
+		RUN(r);
+		int control = -1;
+		if (tiers[i] == SANDBOX_TIER_COLD)
+			ck_assert_ok(sandbox_open(&config, &control, &err), err);
+		else
+			control = prepare(&r, tiers[i], ARGV("any"));
+		ck_assert_ok(sandbox_cancel(control, &err), err);
+		while (!r.is_gone) {
+			struct sandbox_event event;
+			ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+			run_take_event(&r, &event);
+		}
+		ck_assert_cause(&r, SANDBOX_CAUSE_CANCELLED);
+		(void)close(control);
+	}
+}
+END_TEST
+
+/* A socket, whose reading waits: its writer writes once and stays. */
+START_TEST(input_that_waits_stops_no_clock)
+{
+	int pair[2];
+	RUN(r);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	ck_assert_int_eq(write(pair[1], "x\n", 2), 2);
+	r.plan.limits.wall_ms = 300;
+	r.files.stdin_fd = pair[0];
+	run_verb(&r, "sleep");
+	ck_assert_cause(&r, SANDBOX_CAUSE_WALL_TIMEOUT);
+	ck_assert_uint_lt(r.result.statistics.wall_usec, 5000000);
+	(void)close(pair[1]);
+}
+END_TEST
+
+START_TEST(statistics_that_nobody_takes_stop_no_clock)
+{
+	RUN(r);
+	r.plan.stat_interval_ms = 1;
+	r.plan.limits.wall_ms = 800;
+	int control = run_begin(&r, ARGV("sleep"));
+	(void)usleep(2500000);
+	run_finish(&r, control);
+	ck_assert_cause(&r, SANDBOX_CAUSE_WALL_TIMEOUT);
+	ck_assert_uint_lt(r.result.statistics.wall_usec, 2000000);
+}
+END_TEST
+
+START_TEST(refused_forks_give_no_room)
+{
+	RUN(r);
+	r.plan.limits.processes = 1;
+	r.plan.limits.tasks = 20;
+	run_verb(&r, "refused-threads", "200", "40");
+	ck_assert_str_eq(buf_string(&r.out), "19\n");
+}
+END_TEST
+
 START_TEST(live_statistics)
 {
 	RUN(r);
@@ -446,26 +532,6 @@ START_TEST(bad_plans)
 	ck_assert_fails(sandbox_open(&config, &control, &err), E_NOT_FOUND, err);
 }
 END_TEST
-
-static int prepare(struct run *run, enum sandbox_tier tier, const char *const argv[])
-{
-	static const struct sandbox_config config = { .supervisor_path = SUPERVISOR };
-	struct sandbox_files image = SANDBOX_FILES_NONE;
-	struct sandbox_plan plan = run->plan;
-	struct sandbox_event event;
-	struct err err;
-	int control = -1;
-	plan.argv = argv;
-	image.root_fd = run->files.root_fd;
-	run->files.root_fd = -1;
-	ck_assert_ok(sandbox_open(&config, &control, &err), err);
-	ck_assert_ok(sandbox_prepare(control, tier, &plan, &image, &err), err);
-	ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
-	ck_assert_msg(event.kind == SANDBOX_EVENT_READY, "%s", event.result.text);
-	ck_assert_ok(fd_memfd("out", &run->files.stdout_fd, &err), err);
-	ck_assert_ok(fd_memfd("err", &run->files.stderr_fd, &err), err);
-	return control;
-}
 
 START_TEST(hot_tier)
 {
@@ -518,6 +584,30 @@ START_TEST(parked_tier)
 }
 END_TEST
 
+/* It told its exit and writes on, to a receiver that takes a little at a time. */
+START_TEST(a_parked_one_that_told_is_over)
+{
+	int ends[2];
+	char bytes[512];
+	struct err err;
+	RUN(r);
+	int control = prepare(&r, SANDBOX_TIER_PARKED, ARGV("park"));
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	ck_assert_int_ge(fcntl(ends[1], F_SETPIPE_SZ, 4096), 0);
+	fd_close(&r.files.stdout_fd);
+	r.files.stdout_fd = ends[1];
+	r.plan.argv = ARGV("22");
+	ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
+	fd_close(&r.files.stdout_fd);
+	size_t sum = 0;
+	for (ssize_t got; (got = read(ends[0], bytes, sizeof(bytes))) > 0; sum += (size_t)got)
+		(void)usleep(1000);
+	ck_assert_uint_lt(sum, 256 * 1024); /* what pipes hold */
+	(void)close(ends[0]);
+	sandbox_close(&control);
+}
+END_TEST
+
 START_TEST(parking_that_fails)
 {
 	static const struct sandbox_config config = { .supervisor_path = SUPERVISOR };
@@ -546,7 +636,8 @@ static int command(const char *root, const char *arguments, struct buf *ret_text
 	struct err err;
 	buf_done(ret_text);
 	*ret_text = (struct buf){};
-	snprintf(line, sizeof(line), "exec %s run --root %s %s 2>&1", SUPERVISOR, root, arguments);
+	snprintf(line, sizeof(line), "exec 2>&1; exec %s run --root %s %s", SUPERVISOR, root,
+		arguments);
 	FILE *pipe = popen(line, "re");
 	ck_assert_ptr_nonnull(pipe);
 	ck_assert_ok(fd_read_all(fileno(pipe), 1u << 20, ret_text, &err), err);
@@ -578,6 +669,13 @@ START_TEST(tiers_of_the_command)
 		{ "--tier parked python3 -c 1", 125, "parked sandbox: parking" }, /* none there */
 		{ "--tier tepid /bin/hostile", 2, "expected cold" },
 		{ "--tier", 2, "expected a value" },
+		{ "--tire hot /bin/hostile", 2, "unknown option --tire" },
+		{ "--limit wall_ms=abc /bin/hostile", 2, "--limit wall_ms: " },
+		{ "--cwd /nope /bin/hostile exit 0", 125, "working directory /nope: No such" },
+		{ "--app /etc/passwd /bin/hostile exit 0", 2, "/etc/passwd" },
+		{ "/bin/hostile exit 3 <&-", 3, "" },
+		{ "/bin/hostile exit 3 <&- >&-", 3, "" },
+		{ "--tier hot /bin/hostile exit 3 >&-", 3, "" },
 	};
 	char root[64];
 	auto_done(buf) text = {};
@@ -710,5 +808,8 @@ UNIT_MAIN("sandbox", exit_codes, signals, output_and_environment, all_layers_are
 	wall_time, cpu_time, memory, disk, output_cap, processes, threads_are_not_processes,
 	bombs_end, only_the_image_is_executed, the_root_is_read_only, foreign_interfaces,
 	unknown_program, trace, job_control_works_under_trace, standard_input, cancelling,
-	live_statistics, bad_plans, hot_tier, parked_tier, parking_that_fails, tiers_of_the_command,
-	no_stop_is_overlooked, nothing_stays, entries_at_the_top_of_an_image, probing)
+	cancelled_before_its_run, input_that_waits_stops_no_clock,
+	statistics_that_nobody_takes_stop_no_clock, refused_forks_give_no_room,
+	a_parked_one_that_told_is_over, live_statistics, bad_plans, hot_tier, parked_tier,
+	parking_that_fails, tiers_of_the_command, no_stop_is_overlooked, nothing_stays,
+	entries_at_the_top_of_an_image, probing)

@@ -179,6 +179,36 @@ START_TEST(gives_up_on_the_impossible)
 }
 END_TEST
 
+START_TEST(only_a_listening_socket_lets_guests_in)
+{
+	struct err err;
+	int pool = open_pool();
+	const int sockets[] = { open("/dev/null", O_RDWR | O_CLOEXEC),
+		socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0),
+		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++) {
+		ck_assert_fails(sandbox_pool_listen(pool, sockets[i], &err), E_INVALID, err);
+		(void)close(sockets[i]);
+	}
+	(void)close(pool);
+}
+END_TEST
+
+/* An empty path would be an address that everybody may connect to. */
+START_TEST(the_command_listens_at_paths_only)
+{
+	static const char *const arguments[] = { "pool --root / --listen ''", "pool --status ''",
+		"run --pool '' /bin/true" };
+	char line[512];
+	for (size_t i = 0; i < ARRAY_SIZE(arguments); i++) {
+		snprintf(line, sizeof(line), "%s %s 2>/dev/null", SUPERVISOR, arguments[i]);
+		int status = system(line);
+		ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 2, "%s: %x", arguments[i],
+			(unsigned)status);
+	}
+}
+END_TEST
+
 START_TEST(a_taken_one_outlives_the_pool)
 {
 	struct err err;
@@ -202,4 +232,5 @@ START_TEST(a_taken_one_outlives_the_pool)
 END_TEST
 
 UNIT_MAIN("sandbox_pool", takes_and_refills, guests_wait_for_a_sandbox, guests_may_only_take,
-	empty_and_unknown, gives_up_on_the_impossible, a_taken_one_outlives_the_pool)
+	empty_and_unknown, gives_up_on_the_impossible, only_a_listening_socket_lets_guests_in,
+	the_command_listens_at_paths_only, a_taken_one_outlives_the_pool)

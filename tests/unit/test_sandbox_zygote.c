@@ -343,7 +343,7 @@ START_TEST(results_and_other_plans_end_it)
 		*limit = 2 * (i ? s.plan.limits.disk_bytes : *limit);
 		ck_assert(!run_python(&s, control, "pass"));
 		ck_assert_cause(&s, SANDBOX_CAUSE_INTERNAL);
-		ck_assert_ptr_nonnull(strstr(s.result.text, i ? "smaller files" : "memory limit"));
+		ck_assert_ptr_nonnull(strstr(s.result.text, i ? "for files of" : "memory limit"));
 		sandbox_close(&control);
 	}
 	run_done(&r);

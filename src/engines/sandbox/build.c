@@ -36,7 +36,7 @@
 #include "kit/base/mem.h"
 #include "kit/base/str.h"
 
-enum { PROC_PATH_BYTES = 40, MAP_BYTES = 80, STDIO_COUNT = 3, TASK_LOOK_MS = 50 };
+enum { PROC_PATH_BYTES = 40, MAP_BYTES = 80, STDIO_COUNT = 3, TASK_LOOK_MS = 50, MS_PER_S = 1000 };
 
 static const struct slot_copy no_copy = { .from = -1, .to = -1 };
 
@@ -89,13 +89,33 @@ int build_become(struct slot *slot, struct err *err)
 	return slot->lifeline < 0 ? err_sys(err, E_UNAVAILABLE, "pidfd_open") : 0;
 }
 
+/* A payload may take all that its cpuset has, also when we were started on fewer. */
+static int count_processors(struct slot *slot, struct err *err)
+{
+	cpu_set_t ours;
+	cpu_set_t all;
+	memset(&all, 0xff, sizeof(all));
+	if (sched_getaffinity(0, sizeof(ours), &ours) < 0 ||
+		sched_setaffinity(0, sizeof(all), &all) < 0 ||
+		sched_getaffinity(0, sizeof(all), &all) < 0 ||
+		sched_setaffinity(0, sizeof(ours), &ours) < 0)
+		return err_sys(err, E_UNAVAILABLE, "counting the processors");
+	slot->processor_count = (uint64_t)CPU_COUNT(&all);
+	return 0;
+}
+
 int build_hold_host(struct slot *slot, struct err *err)
 {
+	static const int of_terminal[] = { SIGHUP, SIGQUIT };
 	sigset_t child;
 	(void)sigemptyset(&child);
 	(void)sigaddset(&child, SIGCHLD);
 	(void)sigaddset(&child, SIGINT);
 	(void)sigaddset(&child, SIGTERM);
+	/* The terminal's, unless they were ignored on purpose (nohup). */
+	for (size_t i = 0; i < ARRAY_SIZE(of_terminal); i++)
+		if (signal(of_terminal[i], SIG_DFL) != SIG_IGN)
+			(void)sigaddset(&child, of_terminal[i]);
 	/* Whatever the caller ignores (SIGPIPE, SIGCHLD) must reach neither us nor the payload. */
 	for (int number = 1; number < SIGRTMIN; number++)
 		(void)signal(number, SIG_DFL);
@@ -103,9 +123,7 @@ int build_hold_host(struct slot *slot, struct err *err)
 	TRY(fd_open("/proc/self/ns/mnt", O_RDONLY, 0, &slot->host_mounts, err));
 	slot->has_apparmor = apparmor_state() == APPARMOR_ENFORCED;
 	slot->memfd_sysctl = open("/proc/sys/vm/memfd_noexec", O_WRONLY | O_CLOEXEC);
-	if (sched_getaffinity(0, sizeof(slot->processors), &slot->processors) < 0)
-		return err_sys(err, E_UNAVAILABLE, "sched_getaffinity");
-	slot->processor_count = (uint64_t)CPU_COUNT(&slot->processors);
+	TRY(count_processors(slot, err));
 	slot->signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
 	return slot->signals < 0 ? err_sys(err, E_UNAVAILABLE, "signalfd") : 0;
 }
@@ -117,8 +135,10 @@ static int place_files(struct slot *slot, const int *fds, size_t count, struct e
 		&slot->files.stdout_fd, &slot->files.stderr_fd };
 	size_t next = 0;
 	for (size_t i = 0; i < WIRE_FILES; i++)
-		if ((slot->parsed.file_mask & (1u << i)) && next < count)
+		if ((slot->parsed.file_mask & (1u << i)) && next < count) {
+			fd_close(members[i]); /* of a plan before */
 			*members[i] = fds[next++];
+		}
 	if (next != count || (unsigned)__builtin_popcount(slot->parsed.file_mask) != count)
 		return err_set(err, E_INTEGRITY, "descriptors do not match the plan");
 	return 0;
@@ -136,6 +156,19 @@ void build_connect(struct slot *slot)
 		fd_close(&slot->in.to);
 }
 
+/* A caller may change his mind before there is a plan. */
+static int check_cancel(struct slot *slot, struct view message, struct err *err)
+{
+	struct wire_head head;
+	if (message.size != sizeof(head))
+		return 0;
+	memcpy(&head, message.data, sizeof(head));
+	if (head.version != WIRE_VERSION || head.kind != WIRE_CANCEL)
+		return 0;
+	slot_end(slot, SANDBOX_CAUSE_CANCELLED, "cancelled by the caller");
+	return err_set(err, E_UNAVAILABLE, "cancelled by the caller");
+}
+
 /* One plan message; its text must live as long as the slot. */
 static int receive_plan(struct slot *slot, enum wire_kind *ret_kind, struct err *err)
 {
@@ -149,6 +182,7 @@ static int receive_plan(struct slot *slot, enum wire_kind *ret_kind, struct err 
 	TRY(fd_receive(slot->control, message, WIRE_MESSAGE_MAX, 0, &size, fds, &count, err));
 	if (size <= 0)
 		return err_set(err, E_UNAVAILABLE, "the caller went away before its plan");
+	TRY(check_cancel(slot, view_of(message, (size_t)size), err));
 	TRY(wire_decode_plan(view_of(message, (size_t)size), &slot->parsed, err));
 	TRY(place_files(slot, fds, count, err));
 	TRY(rootless_adopt(slot, err));
@@ -215,12 +249,23 @@ static const char *fixed_difference(const struct sandbox_plan *a, const struct s
 	return NULL;
 }
 
+/* By the last part of its name: the parked one was named by its path. */
+static bool is_same_program(const char *a, const char *b)
+{
+	const char *slash_a = strrchr(a, '/');
+	const char *slash_b = strrchr(b, '/');
+	return str_equal(slash_a ? slash_a + 1 : a, slash_b ? slash_b + 1 : b);
+}
+
 /* A run in what was built for another plan. */
 static int receive_run(struct slot *slot, const struct sandbox_plan *prepared, struct err *err)
 {
 	enum wire_kind kind;
 	TRY(receive_plan(slot, &kind, err));
-	const char *difference = fixed_difference(prepared, &slot->parsed.plan);
+	const struct sandbox_plan *plan = &slot->parsed.plan;
+	const char *difference = fixed_difference(prepared, plan);
+	if (slot->config.is_parked && !is_same_program(prepared->argv[0], plan->argv[0]))
+		difference = "program";
 	if (kind != WIRE_PLAN || difference)
 		return err_set(err, E_CONFLICT, "this sandbox was prepared for another %s",
 			difference ? difference : "message");
@@ -232,9 +277,28 @@ static int limit_files(const struct slot *slot, uint64_t prepared_bytes, struct 
 	uint64_t bytes = slot->parsed.plan.limits.file_bytes;
 	struct rlimit limit = { bytes, bytes };
 	if (prepared_bytes < bytes)
-		return err_set(err, E_CONFLICT, "this sandbox was prepared for smaller files");
+		return err_set(err, E_CONFLICT,
+			"this sandbox was prepared for files of %llu bytes, not %llu",
+			(unsigned long long)prepared_bytes, (unsigned long long)bytes);
 	if (prepared_bytes != bytes && prlimit(slot->payload_pid, RLIMIT_FSIZE, &limit, NULL) < 0)
 		return err_sys(err, E_UNAVAILABLE, "setting the file size limit");
+	return 0;
+}
+
+/* Without control groups the kernel counts a process's own time, from its birth. */
+static int limit_seconds(const struct slot *slot, uint64_t prepared_ms, struct err *err)
+{
+	uint64_t ms = slot->parsed.plan.limits.cpu_ms;
+	rlim_t seconds = (ms + MS_PER_S - 1) / MS_PER_S;
+	struct rlimit limit = { seconds, seconds + 1 };
+	if (slot->cgroup.backend != SANDBOX_BACKEND_NONE || ms == prepared_ms)
+		return 0;
+	if (prepared_ms < ms)
+		return err_set(err, E_CONFLICT,
+			"this sandbox was prepared for %llu ms of processor time, not %llu",
+			(unsigned long long)prepared_ms, (unsigned long long)ms);
+	if (prlimit(slot->payload_pid, RLIMIT_CPU, &limit, NULL) < 0)
+		return err_sys(err, E_UNAVAILABLE, "setting the processor time limit");
 	return 0;
 }
 
@@ -249,6 +313,7 @@ int build_adopt(struct slot *slot, struct err *err)
 	struct sandbox_plan prepared = slot->parsed.plan;
 	TRY(receive_run(slot, &prepared, err));
 	TRY(limit_files(slot, prepared.limits.file_bytes, err));
+	TRY(limit_seconds(slot, prepared.limits.cpu_ms, err));
 	TRY(mount_inputs(slot, err));
 	if (getpriority(PRIO_PROCESS, 0) > 0) { /* a pool builds at low priority */
 		(void)setpriority(PRIO_PROCESS, 0, 0);
@@ -484,6 +549,16 @@ static int make_mounts(struct slot *slot, struct err *err)
 	return 0;
 }
 
+/* A PID 1 that failed takes the namespace with it, and has said why. */
+static int pid_namespace_failed(const struct slot *slot, struct err *err)
+{
+	int error = errno;
+	if (error == ESRCH)
+		TRY(wait_stage(&slot->init_stage, slot->init_pid, "building the sandbox", err));
+	errno = error;
+	return err_sys(err, E_UNAVAILABLE, "entering the sandbox's pid namespace");
+}
+
 /*
  * While PID 1 still works: it has much to shed that needs no mounts. A spawner enters the pid
  * namespace itself, for its children only, and has memory of its own.
@@ -503,7 +578,7 @@ static int start_payload(struct slot *slot, struct err *err)
 	if (is_spawner)
 		slot->payload_stack = (uint8_t *)next_stack(slot) + SLOT_STACK_BYTES;
 	else if (setns(slot->init_pidfd, CLONE_NEWPID) < 0)
-		return err_sys(err, E_UNAVAILABLE, "entering the sandbox's pid namespace");
+		return pid_namespace_failed(slot, err);
 	long pid = spawn(is_spawner ? 0 : CLONE_VM, is_v2 ? slot->cgroup.dirs[0] : -1, NULL,
 		slot_payload_main, slot);
 	TRY(build_step(pid, "starting the payload", NULL, err));

@@ -17,6 +17,7 @@ void slot_end(struct slot *slot, enum sandbox_cause cause, const char *text)
 	if (slot->has_cause)
 		return;
 	slot->has_cause = true;
+	slot->ended_usec = slot->ended_usec ? slot->ended_usec : slot_usec(slot);
 	slot->result.cause = cause;
 	memcpy(slot->result.text, text, size);
 	slot->result.text[size] = 0;
@@ -72,6 +73,10 @@ static void end_by_exec_error(struct slot *slot)
 	err_format(&text, 0, "cannot execute %s: %s; is it in the image and among the tools?",
 		str_quote(view_string(slot->parsed.plan.argv[0]), name),
 		strerror(slot->exec_error));
+	if (slot->has_no_cwd)
+		err_format(&text, 0, "working directory %s: %s",
+			str_quote(view_string(slot->parsed.plan.cwd), name),
+			strerror(slot->exec_error));
 	slot_end(slot, SANDBOX_CAUSE_DENIED, text.message);
 }
 

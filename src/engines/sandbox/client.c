@@ -140,10 +140,12 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
 int client_check_prepare(enum sandbox_tier tier, const struct sandbox_plan *plan, struct err *err)
 {
 	if (tier == SANDBOX_TIER_COLD || tier >= SANDBOX_TIER_COUNT)
-		return err_set(err, E_INVALID, "a cold sandbox is not prepared: start it");
+		return err_set(err, E_INVALID,
+			"expected hot, warm, parked or zygote; a cold sandbox is not prepared");
 	if ((tier == SANDBOX_TIER_WARM || tier == SANDBOX_TIER_ZYGOTE) &&
 		plan->trace == SANDBOX_TRACE_FILES)
-		return err_set(err, E_INVALID, "the file set is traced in cold sandboxes only");
+		return err_set(
+			err, E_INVALID, "the file set is not traced in warm and zygote sandboxes");
 	return sandbox_plan_check(plan, err);
 }
 

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -38,6 +39,21 @@ static int reopen(int host_proc, int fd, int flags)
 	return again;
 }
 
+/* What reopen() could not give flags of our own: a socket, a pipe or terminal of another user. */
+static bool can_wait(int fd)
+{
+	struct stat status;
+	return fd >= 0 && !(fcntl(fd, F_GETFL) & O_NONBLOCK) && fstat(fd, &status) == 0 &&
+	       !S_ISREG(status.st_mode);
+}
+
+/* Whoever waits in a stream looks at no clock and hears no caller. */
+static bool would_wait(int fd, short events)
+{
+	struct pollfd look = { .fd = fd, .events = events };
+	return poll(&look, 1, 0) <= 0;
+}
+
 void copy_open(struct slot_copy *copy, int host_proc, int from, int to, uint64_t limit)
 {
 	*copy = (struct slot_copy){
@@ -45,14 +61,32 @@ void copy_open(struct slot_copy *copy, int host_proc, int from, int to, uint64_t
 		.to = reopen(host_proc, to, O_WRONLY),
 		.limit = limit,
 	};
+	copy->from_waits = can_wait(copy->from);
+	copy->to_waits = can_wait(copy->to);
 }
 
-static ssize_t deliver_some(int fd, const uint8_t *bytes, size_t size)
+/* A pipe that says it has room takes PIPE_BUF bytes. */
+static ssize_t deliver_some(const struct slot_copy *copy, const uint8_t *bytes, size_t size)
 {
-	ssize_t written = send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (written < 0 && errno == ENOTSOCK)
-		written = write(fd, bytes, size);
-	return written;
+	ssize_t written = send(copy->to, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (written >= 0 || errno != ENOTSOCK)
+		return written;
+	errno = EAGAIN;
+	if (!copy->to_waits)
+		return write(copy->to, bytes, size);
+	return would_wait(copy->to, POLLOUT) ? -1
+					     : write(copy->to, bytes, MIN(size, (size_t)PIPE_BUF));
+}
+
+static ssize_t read_some(const struct slot_copy *copy, uint8_t *bytes, size_t size)
+{
+	if (!copy->from_waits)
+		return read(copy->from, bytes, size);
+	ssize_t got = recv(copy->from, bytes, size, MSG_DONTWAIT);
+	if (got >= 0 || errno != ENOTSOCK)
+		return got;
+	errno = EAGAIN;
+	return would_wait(copy->from, POLLIN) ? -1 : read(copy->from, bytes, size);
 }
 
 /* Returns how many bytes were taken; a receiver that is gone takes everything. */
@@ -61,7 +95,7 @@ static int deliver(struct slot_copy *copy, const uint8_t *bytes, size_t size, si
 {
 	size_t taken = 0;
 	while (taken < size && copy->to >= 0) {
-		ssize_t written = deliver_some(copy->to, bytes + taken, size - taken);
+		ssize_t written = deliver_some(copy, bytes + taken, size - taken);
 		if (written >= 0) {
 			taken += (size_t)written;
 			continue;
@@ -102,7 +136,7 @@ static int pump_step(struct slot_copy *copy, bool *ret_is_empty, struct err *err
 {
 	uint8_t buffer[STEP_BYTES];
 	*ret_is_empty = true;
-	ssize_t got = read(copy->from, buffer, sizeof(buffer));
+	ssize_t got = read_some(copy, buffer, sizeof(buffer));
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (got <= 0) { /* end, or an error of the caller's input, which is an end as well */
@@ -136,14 +170,21 @@ int copy_pump(struct slot_copy *copy, struct err *err)
 	return 0;
 }
 
-int copy_drain(struct slot_copy *copy, int wait_ms, struct err *err)
+/* Room at the receiver; a caller that went away is not waited for. */
+static bool wait_for_room(const struct slot_copy *copy, int caller, int wait_ms)
+{
+	struct pollfd fds[] = { { .fd = copy->to, .events = POLLOUT },
+		{ .fd = caller, .events = POLLRDHUP } };
+	return poll(fds, ARRAY_SIZE(fds), wait_ms) > 0 && fds[0].revents;
+}
+
+int copy_drain(struct slot_copy *copy, int caller, int wait_ms, struct err *err)
 {
 	uint64_t before;
 	do {
 		before = copy->bytes;
 		while (copy->is_blocked) {
-			struct pollfd ready = { .fd = copy->to, .events = POLLOUT };
-			if (poll(&ready, 1, wait_ms) <= 0)
+			if (!wait_for_room(copy, caller, wait_ms))
 				return err_set(err, E_UNAVAILABLE, "nobody took the output");
 			TRY(flush_held(copy, err));
 		}

@@ -58,12 +58,15 @@ static bool send_packet(struct slot *slot, enum sandbox_event_kind kind, struct 
 		return false;
 	bool is_sent = try_send(slot, kind, packet);
 	bool is_full = !is_sent && (errno == EAGAIN || errno == ENOBUFS);
+	if (kind == SANDBOX_EVENT_STAT) /* the next one says more; the clock must not wait */
+		return is_sent;
 	if (is_full && !(is_trace && slot->is_deaf)) {
 		struct pollfd ready = { .fd = slot->control, .events = POLLOUT };
 		(void)poll(&ready, 1, is_trace ? TRACE_WAIT_MS : RESULT_WAIT_MS);
 		is_sent = try_send(slot, kind, packet);
 	}
 	slot->is_deaf = !is_sent;
+	slot->is_result_lost |= kind == SANDBOX_EVENT_DONE && !is_sent;
 	return is_sent;
 }
 

@@ -304,6 +304,7 @@ static int become_payload(struct slot *slot)
 		look_ahead(&slot->parsed.plan);
 	await_plan(slot);
 	long status = sys1(chdir, slot->parsed.plan.cwd);
+	slot->has_no_cwd = status < 0;
 	if (status == 0)
 		status = -execute(&slot->parsed.plan);
 	slot->exec_error = (int)-status;

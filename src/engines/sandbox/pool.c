@@ -75,6 +75,15 @@ static struct template *find(struct pool *pool, const char *name)
 	return NULL;
 }
 
+/* One that was set to none may be another's. */
+static struct template *find_unused(struct pool *pool)
+{
+	for (size_t i = 0; i < pool->template_count; i++)
+		if (!pool->templates[i].wanted)
+			return &pool->templates[i];
+	return NULL;
+}
+
 static void drop_ready(struct template *template, uint32_t index)
 {
 	fd_close(&template->ready[index]);
@@ -205,6 +214,8 @@ static int keep(struct pool *pool, const struct pool_request *request, struct vi
 	size_t fd_count, struct err *err)
 {
 	struct template *template = find(pool, request->name);
+	if (!template)
+		template = find_unused(pool);
 	if (!template && pool->template_count == POOL_TEMPLATES_MAX)
 		return err_set(err, E_LIMIT, "at most %d templates", POOL_TEMPLATES_MAX);
 	if (request->count > POOL_SIZE_MAX)
@@ -236,6 +247,19 @@ static int take(struct pool *pool, const char *name, int *ret_fd, struct err *er
 	return 0;
 }
 
+/* Anything else would be ready for ever and give nobody. */
+static int check_listener(int fd, struct err *err)
+{
+	int is_listening = 0;
+	int type = 0;
+	socklen_t size = sizeof(int);
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &size) < 0 ||
+		getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || !is_listening ||
+		type != SOCK_SEQPACKET)
+		return err_set(err, E_INVALID, "expected a listening SOCK_SEQPACKET socket");
+	return 0;
+}
+
 static int serve(struct pool *pool, struct caller *caller, struct view message, int *fds,
 	size_t fd_count, int *ret_fd, struct err *err)
 {
@@ -261,6 +285,7 @@ static int serve(struct pool *pool, struct caller *caller, struct view message, 
 	if (request.kind == POOL_KEEP && is_owner)
 		return keep(pool, &request, reader.rest, fds, fd_count, err);
 	if (request.kind == POOL_LISTEN && is_owner && fd_count == 1) {
+		TRY(check_listener(fds[0], err));
 		fd_close(&pool->listener);
 		pool->listener = take_fd(&fds[0]);
 		return 0;

@@ -21,7 +21,10 @@ enum {
 	POOL_GUESTS_MAX = 16,  /* connections at a time; more wait in the socket's backlog */
 };
 
-/* Start a pool process. Errors as sandbox_open. Close the descriptor to end it. */
+/*
+ * Start a pool process, a child that nobody here waits for. Errors as sandbox_open. Close the
+ * descriptor to end it.
+ */
 int sandbox_pool_open(
 	const struct sandbox_config *config, int *ret_pool, struct err *err) MUST_CHECK;
 
@@ -59,6 +62,7 @@ int sandbox_pool_status(
  * Let others in: whoever connects to this listening SOCK_SEQPACKET socket may make one request,
  * sandbox_pool_take or sandbox_pool_status, over the connection. A take waits for a sandbox. Who
  * may connect is decided by the socket's address. The pool keeps a copy of the descriptor.
+ * E_INVALID when it is no such socket.
  */
 int sandbox_pool_listen(int pool, int listener, struct err *err) MUST_CHECK;
 

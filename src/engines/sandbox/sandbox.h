@@ -33,10 +33,9 @@
 #include "kit/base/err.h"
 
 enum {
-	SANDBOX_TEXT_BYTES_MAX = 128 *
-				 1024, /* argv and env together, with their NULs: one message */
-	SANDBOX_STRINGS_MAX = 4096,    /* argv and env members together */
-	SANDBOX_PATH_MAX = 1024,       /* path in an exec event, cut beyond */
+	SANDBOX_TEXT_BYTES_MAX = 128 * 1024, /* one message: argv, env, and 4 KiB for the rest */
+	SANDBOX_STRINGS_MAX = 4096,          /* argv and env members together */
+	SANDBOX_PATH_MAX = 1024,             /* path in an exec event, cut beyond */
 	SANDBOX_CAUSE_TEXT_MAX = 256,
 	SANDBOX_TRACE_EVENTS_MAX = 200000, /* then the trace is marked truncated */
 	SANDBOX_UID_INSIDE = 1000,
@@ -286,8 +285,8 @@ enum { SANDBOX_DONT_WAIT = 1 };
  *
  * Returns 0; E_NOT_FOUND when the program is not there; E_UNAVAILABLE when the machine gives no
  * process or descriptor. The supervisor is a child of the caller; receiving GONE waits for it, and
- * so does sandbox_close(). A caller that only close()s leaves that to its own end, or ignores
- * SIGCHLD.
+ * so does sandbox_close(). A supervisor that was killed tells no GONE: it, and that of a caller who
+ * only close()s, stays a zombie until the caller's waitpid(-1), its end, or if it ignores SIGCHLD.
  */
 int sandbox_open(const struct sandbox_config *config, int *ret_control, struct err *err) MUST_CHECK;
 
@@ -307,14 +306,14 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
  * the reason) tells when. Once per control descriptor, before sandbox_start.
  *
  * plan    its limits, host name, trace, may_lack and allow_exec_in_work bind the later plan, which
- *         may differ in argv, env, cwd, stat interval, results, and in wall, cpu, output and
- *         file limits
+ *         may differ in argv, env, cwd, stat interval, results, in wall and output limits, and
+ *         have a smaller file limit; and another cpu limit, an ordinary user's a smaller one
  * files   root_fd and mask_fd; the others come later
  * tier    SANDBOX_TIER_HOT: argv is not used (give any).
  *         SANDBOX_TIER_PARKED: argv is an interpreter with a trusted bootstrap that runs now,
  *         warms up, writes one byte to descriptor 65, then reads its job from descriptor 64 to the
  *         end: NUL-terminated strings cwd, the number of arguments, argv..., env.... When done it
- *         writes its exit code as one byte to descriptor 65.
+ *         writes its exit code as one byte to descriptor 65. The later argv names the same program.
  *
  *         SANDBOX_TIER_WARM: as hot, but for many runs of ONE tenant, one after the other. A run
  *         ends with READY instead of GONE: nothing of it is left, and sandbox_start may follow. It
@@ -351,7 +350,7 @@ const char *sandbox_park_python(void);
  */
 const char *sandbox_park_node(void);
 
-/* Check a plan without running it. E_INVALID names the member, its value and its bounds. */
+/* Check a plan without running it. E_INVALID names the member and what it may be. */
 int sandbox_plan_check(const struct sandbox_plan *plan, struct err *err) MUST_CHECK;
 
 /*

@@ -82,7 +82,7 @@ static void read_statistics(struct loop *loop, bool with_details, struct sandbox
 	struct statfs disk;
 	cgroup_usage(&slot->cgroup, with_details, &usage);
 	*to = slot->result.statistics;
-	to->wall_usec = slot_usec(slot);
+	to->wall_usec = slot->ended_usec ? slot->ended_usec : slot_usec(slot);
 	to->cpu_usec = usage.cpu_usec - slot->cpu_base_usec;
 	to->memory_current_bytes = usage.memory_current_bytes;
 	to->memory_peak_bytes = usage.memory_peak_bytes;
@@ -125,6 +125,8 @@ static void check_stream(
 		err_format(err, 0, "wrote more than %llu bytes to %s",
 			(unsigned long long)copy->limit, name);
 		slot_end(slot, SANDBOX_CAUSE_OUTPUT, err->message);
+		if (slot->result.cause != SANDBOX_CAUSE_OUTPUT) /* others wrote on, until killed */
+			slot->result.limits_hit |= 1u << SANDBOX_CAUSE_OUTPUT;
 	}
 }
 
@@ -138,7 +140,7 @@ static void pump(struct slot *slot, struct slot_copy *copy, const char *name)
 static void drain(struct slot *slot, struct slot_copy *copy, const char *name)
 {
 	struct err err;
-	int status = copy_drain(copy, DELIVER_WAIT_MS, &err);
+	int status = copy_drain(copy, slot->control, DELIVER_WAIT_MS, &err);
 	check_stream(slot, copy, name, status, &err);
 }
 
@@ -152,6 +154,7 @@ static void drain_output(struct slot *slot)
 static void payload_ended(struct loop *loop, int status)
 {
 	struct slot *slot = loop->slot;
+	slot->ended_usec = slot->ended_usec ? slot->ended_usec : slot_usec(slot);
 	cause_memory(slot);
 	if (!tracer_is_alone(&loop->tracer))
 		kill_run(slot); /* or the others keep writing */
@@ -245,6 +248,7 @@ static void handle_note(struct loop *loop)
 	}
 	/* As good as an exit: the program can choose both. Tearing it down is not waited for. */
 	slot->has_told_exit = true;
+	(void)kill(slot->payload_pid, SIGKILL); /* or it writes for as long as it is read */
 	payload_ended(loop, note << 8);
 }
 
@@ -575,13 +579,21 @@ static void report_failure(struct slot *slot, const struct err *err)
 	slot_send(slot, &event);
 }
 
+/* Whatever it was, it was not a run; but who cancelled is told that. */
+static void end_without_run(struct slot *slot, const struct err *err)
+{
+	slot->has_cause = slot->has_cause && slot->result.cause == SANDBOX_CAUSE_CANCELLED;
+	slot_end(slot, SANDBOX_CAUSE_INTERNAL, err->message);
+}
+
 static void report_gone(struct slot *slot)
 {
 	/* Whose child we are: see sandbox_receive(). */
 	struct sandbox_event gone = {
 		.kind = SANDBOX_EVENT_GONE, .pid = (uint32_t)getpid(), .ppid = (uint32_t)getppid()
 	};
-	slot_send(slot, &gone);
+	if (!slot->is_result_lost)
+		slot_send(slot, &gone);
 }
 
 /* One run in a warm sandbox. True when another may follow. */
@@ -593,10 +605,8 @@ static bool run_warm_once(struct slot *slot)
 		report_failure(slot, &err);
 		return false;
 	}
-	if (run_payload(&loop, &err) < 0) {
-		slot->has_cause = false; /* whatever it was, it was not a run */
-		slot_end(slot, SANDBOX_CAUSE_INTERNAL, err.message);
-	}
+	if (run_payload(&loop, &err) < 0)
+		end_without_run(slot, &err);
 	finish(&loop);
 	return warm_end(slot);
 }
@@ -640,10 +650,8 @@ static void run_slot(struct slot *slot)
 	if (build_sandbox(slot, &err) < 0) {
 		report_failure(slot, &err);
 	} else {
-		if (run_payload(&loop, &err) < 0) {
-			slot->has_cause = false; /* whatever it was, it was not a run */
-			slot_end(slot, SANDBOX_CAUSE_INTERNAL, err.message);
-		}
+		if (run_payload(&loop, &err) < 0)
+			end_without_run(slot, &err);
 		finish(&loop);
 	}
 	build_undo(slot);

@@ -58,7 +58,9 @@ struct slot_copy {
 	uint64_t limit;
 	bool is_over;    /* more came than limit */
 	bool is_blocked; /* the receiver takes nothing at the moment */
-	uint8_t *held;   /* read, not yet delivered */
+	bool from_waits; /* a call on it could wait: look before each */
+	bool to_waits;
+	uint8_t *held; /* read, not yet delivered */
 	size_t held_size;
 	size_t held_at;
 };
@@ -130,6 +132,7 @@ struct slot {
 	struct slot_stage payload_stage; /* READY: everything shed, waiting for go */
 	uint32_t payload_go;
 	int exec_error;
+	bool has_no_cwd; /* what exec_error is about */
 
 	int job[2];  /* parked: we write the job to job[1], the program reads it (SLOT_JOB_FD) */
 	int note[2]; /* parked: the program writes "ready", then its exit code */
@@ -146,7 +149,6 @@ struct slot {
 	int landlock_abi;
 	struct statx root; /* of the overlay: whatever is entered must be this */
 	uint64_t root_mount_id;
-	cpu_set_t processors;
 	uint64_t processor_count;
 	uint8_t *next_message; /* room for a plan that comes later */
 
@@ -157,11 +159,13 @@ struct slot {
 	struct slot_copy out;
 	struct slot_copy error;
 
-	struct buf queue; /* events.c */
-	bool is_deaf;     /* the caller did not take an event in time */
+	struct buf queue;    /* events.c */
+	bool is_deaf;        /* the caller did not take an event in time */
+	bool is_result_lost; /* nor DONE: a GONE without it would look like an end */
 	uint64_t queue_since_usec;
 	uint32_t trace_seen;
 	uint64_t started_usec;
+	uint64_t ended_usec; /* on the slot's clock: its death, or the decision; 0 before */
 	struct sandbox_result result;
 	bool has_cause;
 	bool payload_reaped;

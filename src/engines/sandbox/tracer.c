@@ -43,7 +43,6 @@ enum {
 	PROC_PATH_BYTES = 40,
 	ARGV_STEP_BYTES = 4096,
 	/* bash repeats a refused fork 8 times with pauses; what asks that often is a bomb. */
-	FORKS_REFUSED_MAX = 256,
 	FIRST_TASKS = 16,
 	STATUS_BYTES = 1024, /* the lines looked for are among the first ten */
 };
@@ -204,6 +203,20 @@ static bool is_thread_birth(pid_t tid)
 	return registers.orig_rax == SYS_clone && (registers.rdi & CLONE_THREAD);
 }
 
+/*
+ * A refused child is a zombie until its parent takes it, which does not know of it: it must not
+ * count as a task. One whose parent ignores SIGCHLD is gone at once, and then must give no room.
+ */
+static void make_room_for_refused(struct tracer *tracer)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < tracer->refused_count; i++)
+		if (kill(tracer->refused[i], 0) == 0)
+			tracer->refused[kept++] = tracer->refused[i];
+	tracer->refused_count = kept;
+	(void)cgroup_set_tasks(&tracer->slot->cgroup, slot_tasks_max(tracer->slot) + kept);
+}
+
 static void refuse_birth(struct tracer *tracer, pid_t parent, struct traced *child)
 {
 	struct slot *slot = tracer->slot;
@@ -215,11 +228,12 @@ static void refuse_birth(struct tracer *tracer, pid_t parent, struct traced *chi
 		task->is_refused = true;
 	(void)ptrace(PTRACE_SYSCALL, parent, 0, 0); /* to the end of its fork */
 	slot->result.limits_hit |= 1u << SANDBOX_CAUSE_PROCESSES;
-	uint32_t refused = ++slot->result.statistics.forks_refused;
-	if (refused > FORKS_REFUSED_MAX)
+	if (slot->result.statistics.forks_refused++ >= TRACER_REFUSED_MAX) {
 		slot_end(slot, SANDBOX_CAUSE_PROCESSES, "kept forking beyond its process limit");
-	else
-		(void)cgroup_set_tasks(&slot->cgroup, slot_tasks_max(slot) + refused);
+		return;
+	}
+	tracer->refused[tracer->refused_count++] = child->tid;
+	make_room_for_refused(tracer);
 }
 
 /* Its death was taken already, without a look: nobody knew it. */
@@ -240,6 +254,8 @@ static void handle_birth(struct tracer *tracer, pid_t parent)
 	unsigned long message = 0;
 	if (ptrace(PTRACE_GETEVENTMSG, parent, 0, &message) < 0)
 		return;
+	if (tracer->refused_count)
+		make_room_for_refused(tracer);
 	bool is_thread = is_thread_birth(parent);
 	struct traced *child = find(tracer, (pid_t)message);
 	bool is_dead = !child && is_gone((pid_t)message);
@@ -282,12 +298,32 @@ static pid_t read_status(const struct slot *slot, pid_t tid, const char *name)
 	return line ? (pid_t)strtol(line + strlen(name), NULL, 10) : 0;
 }
 
+/*
+ * No thread is refused, so it need not be announced. Who made it may have been another by the
+ * time we resumed it: a thread's exec, which without PTRACE_EVENT_EXEC nobody tells us, gives a
+ * new program the leader's id, and its first births are then not seen.
+ */
+static void release_thread(struct tracer *tracer, struct traced *task, const struct traced *leader)
+{
+	if (!leader)
+		return;
+	stop_waiting(tracer, task);
+	task->number = leader->number;
+	task->is_expected = true;
+	resume(task->tid, 0);
+}
+
 static void release_orphan(struct tracer *tracer, struct traced *task)
 {
 	struct slot *slot = tracer->slot;
 	pid_t parent = read_status(slot, task->tid, "\nPPid:\t");
-	if (parent == 0 || read_status(slot, task->tid, "\nTgid:\t") != task->tid)
-		return; /* dead; or a thread, which dies with who made it */
+	pid_t leader = read_status(slot, task->tid, "\nTgid:\t");
+	if (parent == 0 || leader == 0)
+		return; /* dead */
+	if (leader != task->tid) {
+		release_thread(tracer, task, find(tracer, leader));
+		return;
+	}
 	const struct traced *known = find(tracer, parent);
 	if (known ? !has_room(tracer) : parent != slot->init_pid)
 		return;

@@ -7,6 +7,8 @@
 /* So long a child's parent may take to announce it before somebody looks whether it lives. */
 enum { TRACER_ORPHAN_USEC = 10000 };
 
+enum { TRACER_REFUSED_MAX = 256 }; /* refused forks; who goes on is ended */
+
 struct traced;
 
 struct tracer {
@@ -17,6 +19,8 @@ struct tracer {
 	size_t waiting;     /* for their announcement */
 	uint32_t processes; /* live */
 	uint32_t next_number;
+	pid_t refused[TRACER_REFUSED_MAX]; /* children that were refused and are still there */
+	size_t refused_count;
 };
 
 /* Attach to the payload-to-be, before it execs. */

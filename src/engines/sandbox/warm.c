@@ -81,7 +81,8 @@ int warm_begin(struct slot *slot, struct err *err)
 static bool has_ended_well(const struct slot *slot)
 {
 	const struct sandbox_result *result = &slot->result;
-	return slot->resident_pid && result->cause == SANDBOX_CAUSE_EXITED && !result->limits_hit &&
+	return slot->resident_pid && !slot->is_result_lost &&
+	       result->cause == SANDBOX_CAUSE_EXITED && !result->limits_hit &&
 	       !result->statistics.oom_kills && !slot->exec_error &&
 	       !slot->parsed.plan.wants_results && !cgroup_task_refusals(&slot->cgroup);
 }
@@ -110,7 +111,7 @@ void warm_reset(struct slot *slot)
 	slot->result = (struct sandbox_result){ .exit_code = -1 };
 	slot->payload_pid = 0;
 	slot->trace_seen = 0;
-	slot->started_usec = 0;
+	slot->started_usec = slot->ended_usec = 0;
 	slot->has_cause = slot->payload_reaped = false;
 	slot->has_note = slot->has_told_exit = false;
 }

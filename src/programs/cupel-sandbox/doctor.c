@@ -12,6 +12,11 @@ int command_doctor(int argc, char **argv)
 	struct err err;
 	bool is_json = argc == 1 && str_equal(argv[0], "--json");
 	bool has_all = true;
+	if (argc > 1 || (argc == 1 && !is_json)) {
+		(void)fprintf(stderr, "cupel-sandbox: doctor: expected --json or nothing, got %s\n",
+			argv[argc - 1]);
+		return COMMAND_EXIT_USAGE;
+	}
 	if (sandbox_probe(list, &count, &err) < 0) {
 		(void)fprintf(stderr, "cupel-sandbox: %s\n", err.message);
 		return COMMAND_EXIT_FAILED;
@@ -32,5 +37,9 @@ int command_doctor(int argc, char **argv)
 	}
 	if (is_json)
 		(void)printf("]\n");
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		(void)fprintf(stderr, "cupel-sandbox: doctor: standard output took not all\n");
+		return COMMAND_EXIT_FAILED;
+	}
 	return has_all ? 0 : COMMAND_EXIT_FAILED;
 }

@@ -5,6 +5,7 @@
  * and because it is started once per run: small and static, it starts in a fraction of a
  * millisecond.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 
 #include "programs/cupel-sandbox/commands.h"
 #include "engines/sandbox/slot.h"
+#include "kit/base/fd.h"
 #include "kit/base/attr.h"
 #include "kit/base/str.h"
 
@@ -50,9 +52,9 @@ static const char usage[] =
 	"runs\n"
 	"until SIGINT or SIGTERM; then, and for --status, it prints its counts as JSON.\n"
 	"\n"
-	"exit status of run: that of the program; 128+n after signal n; 125 when a limit ended "
-	"it;\n"
-	"2 for wrong arguments. Example:\n"
+	"exit status of run: that of the program; 128+n after signal n; 125 when it was ended\n"
+	"(a limit, denied, cancelled) or could not run, and stderr says why; 2 for wrong\n"
+	"arguments. Example:\n"
 	"  cupel-sandbox run --root /srv/image --limit wall_ms=2000 python3 -c 'print(1)'\n";
 
 static int command_slot(int argc, char **argv)
@@ -90,8 +92,29 @@ static const struct {
 	{ "--help", command_help },
 };
 
+/*
+ * A caller may have closed 0, 1 or 2: else the next descriptor opened would be taken for one of
+ * them.
+ */
+static int hold_stdio(struct err *err)
+{
+	int fd;
+	do
+		TRY(fd_open("/dev/null", O_RDWR, 0, &fd, err));
+	while (fd <= STDERR_FILENO);
+	(void)close(fd);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	struct err err;
+	if (hold_stdio(&err) < 0) {
+		(void)fprintf(stderr, "cupel-sandbox: %s\n", err.message);
+		return EXIT_FAILURE;
+	}
+	if (argc > 2 && str_equal(argv[2], "--help"))
+		return command_help(0, NULL);
 	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++)
 		if (str_equal(commands[i].name, argv[1]))
 			return commands[i].run(argc - 2, argv + 2);

@@ -43,8 +43,12 @@ static int set_limit(struct options *options, const char *text, struct err *err)
 		uint8_t *member = (uint8_t *)&options->plan.limits + limit_names[i].offset;
 		if (!view_equal_string(name, limit_names[i].name))
 			continue;
-		TRY(str_parse_u64(equals + 1, 1, limit_names[i].is_32 ? UINT32_MAX : UINT64_MAX,
-			&value, err));
+		int status = str_parse_u64(
+			equals + 1, 1, limit_names[i].is_32 ? UINT32_MAX : UINT64_MAX, &value, err);
+		if (status < 0) {
+			err_wrap(err, "--limit %s", limit_names[i].name);
+			return status;
+		}
 		memcpy(member, &value, limit_names[i].is_32 ? sizeof(uint32_t) : sizeof(value));
 		return 0;
 	}
@@ -60,8 +64,12 @@ static int open_directory(const char *path, int *ret_fd, struct err *err)
 /* A detached copy of a directory's mount; the supervisor makes it read-only. */
 static int open_input(const char *path, int *ret_fd, struct err *err)
 {
-	if (geteuid() != 0)
-		return open_directory(path, ret_fd, err);
+	auto_close directory = -1;
+	TRY(open_directory(path, &directory, err));
+	if (geteuid() != 0) {
+		*ret_fd = take_fd(&directory);
+		return 0;
+	}
 	*ret_fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC);
 	return *ret_fd < 0 ? err_sys(err, E_UNAVAILABLE, "open_tree %s", path) : 0;
 }
@@ -89,37 +97,77 @@ static int allow_lack(struct options *options, const char *name, struct err *err
 	return err_set(err, E_INVALID, "--may-lack: expected a layer of the manual, or rootless");
 }
 
-static int take_value(
-	struct options *options, const char *option, const char *value, struct err *err)
+static int take_root(struct options *options, const char *value, struct err *err)
 {
-	if (str_equal(option, "--root"))
-		return open_directory(value, &options->files.root_fd, err);
-	if (str_equal(option, "--mask"))
-		return open_directory(value, &options->files.mask_fd, err);
-	if (str_equal(option, "--app"))
-		return open_input(value, &options->files.app_fd, err);
-	if (str_equal(option, "--data"))
-		return open_input(value, &options->files.data_fd, err);
-	if (str_equal(option, "--tier"))
-		return tier_parse(value, &options->tier, err);
-	if (str_equal(option, "--env"))
-		return add_env(options, value, err);
-	if (str_equal(option, "--limit"))
-		return set_limit(options, value, err);
-	if (str_equal(option, "--may-lack"))
-		return allow_lack(options, value, err);
-	if (str_equal(option, "--ready"))
-		return str_parse_u64(value, 1, POOL_SIZE_MAX, &options->ready, err);
-	const char **texts[] = { &options->plan.cwd, &options->pool, &options->listen,
-		&options->status };
-	static const char *const names[] = { "--cwd", "--pool", "--listen", "--status" };
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (!str_equal(option, names[i]))
-			continue;
-		*texts[i] = value;
-		return 0;
-	}
-	return err_set(err, E_INVALID, "unknown option %s, see --help", option);
+	return open_directory(value, &options->files.root_fd, err);
+}
+
+static int take_mask(struct options *options, const char *value, struct err *err)
+{
+	return open_directory(value, &options->files.mask_fd, err);
+}
+
+static int take_app(struct options *options, const char *value, struct err *err)
+{
+	return open_input(value, &options->files.app_fd, err);
+}
+
+static int take_data(struct options *options, const char *value, struct err *err)
+{
+	return open_input(value, &options->files.data_fd, err);
+}
+
+static int take_tier(struct options *options, const char *value, struct err *err)
+{
+	return tier_parse(value, &options->tier, err);
+}
+
+static int take_ready(struct options *options, const char *value, struct err *err)
+{
+	return str_parse_u64(value, 1, POOL_SIZE_MAX, &options->ready, err);
+}
+
+/* Options with a value: taken by a function, or a text that is kept. */
+static const struct value_option {
+	const char *name;
+	int (*take)(struct options *options, const char *value, struct err *err);
+	size_t text; /* offset in struct options */
+} value_options[] = {
+	{ "--root", take_root, 0 },
+	{ "--mask", take_mask, 0 },
+	{ "--app", take_app, 0 },
+	{ "--data", take_data, 0 },
+	{ "--tier", take_tier, 0 },
+	{ "--env", add_env, 0 },
+	{ "--limit", set_limit, 0 },
+	{ "--may-lack", allow_lack, 0 },
+	{ "--ready", take_ready, 0 },
+	{ "--cwd", NULL, offsetof(struct options, plan.cwd) },
+	{ "--pool", NULL, offsetof(struct options, pool) },
+	{ "--listen", NULL, offsetof(struct options, listen) },
+	{ "--status", NULL, offsetof(struct options, status) },
+};
+
+static const struct value_option *find_value_option(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(value_options); i++)
+		if (str_equal(value_options[i].name, name))
+			return &value_options[i];
+	return NULL;
+}
+
+/* value is NULL when nothing follows. */
+static int take_value(struct options *options, const char *name, const char *value, struct err *err)
+{
+	const struct value_option *option = find_value_option(name);
+	if (!option)
+		return err_set(err, E_INVALID, "unknown option %s, see --help", name);
+	if (!value)
+		return err_set(err, E_INVALID, "%s: expected a value", name);
+	if (option->take)
+		return option->take(options, value, err);
+	memcpy((uint8_t *)options + option->text, &value, sizeof(value));
+	return 0;
 }
 
 static bool take_flag(struct options *options, const char *option)
@@ -152,9 +200,7 @@ int options_parse(struct options *options, int argc, char **argv, struct err *er
 		}
 		if (take_flag(options, argv[i]))
 			continue;
-		if (i + 1 == argc)
-			return err_set(err, E_INVALID, "%s: expected a value", argv[i]);
-		TRY(take_value(options, argv[i], argv[i + 1], err));
+		TRY(take_value(options, argv[i], i + 1 < argc ? argv[i + 1] : NULL, err));
 		i++;
 	}
 	if (i < argc)

@@ -46,11 +46,11 @@ static int show_status(const char *path, struct err *err)
 /* A socket that nobody serves any more is replaced. */
 static int listen_at(const char *path, int *ret_listener, struct err *err)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address;
 	struct err ignored;
 	auto_close fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	auto_close other = -1;
-	TRY(str_format(address.sun_path, sizeof(address.sun_path), err, "%s", path));
+	TRY(tier_address(path, &address, err));
 	if (tier_connect(path, &other, &ignored) == 0)
 		return err_set(err, E_CONFLICT, "%s: another pool listens there", path);
 	struct stat status;

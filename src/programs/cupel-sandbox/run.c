@@ -68,10 +68,16 @@ static int move_stdio(struct run *run, struct err *err)
 		&run->options.files.stderr_fd };
 	for (int fd = 0; fd < 3; fd++) {
 		*targets[fd] = fcntl(fd, F_DUPFD_CLOEXEC, FD_OUT_OF_THE_WAY);
-		if (*targets[fd] < 0 && fd_open("/dev/null", O_RDWR, 0, targets[fd], err) < 0)
-			return err_sys(err, E_UNAVAILABLE, "standard descriptor %d", fd);
+		if (*targets[fd] < 0)
+			return err_sys(err, E_UNAVAILABLE,
+				"standard descriptor %d: expected room above descriptor %d; raise "
+				"'ulimit -n'",
+				fd, FD_OUT_OF_THE_WAY);
 	}
-	run->terminal = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, FD_OUT_OF_THE_WAY);
+	int terminal = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, FD_OUT_OF_THE_WAY);
+	if (terminal < 0)
+		return err_sys(err, E_UNAVAILABLE, "a second standard error");
+	run->terminal = terminal;
 	return 0;
 }
 
@@ -105,6 +111,8 @@ static int read_options(struct options *options, int argc, char **argv, struct e
 		return err_set(err, E_INVALID, "expected a program to run, got none");
 	if (options->pool && (options->files.root_fd >= 0 || options->files.mask_fd >= 0))
 		return err_set(err, E_INVALID, "--pool: its sandboxes have their root already");
+	if (!options->pool && options->files.root_fd < 0)
+		return err_set(err, E_INVALID, "--root: expected the image's directory, got none");
 	return 0;
 }
 

@@ -58,6 +58,7 @@ int tier_plan_ahead(enum sandbox_tier tier, const struct sandbox_plan *plan,
 		return 0;
 	TRY(park(tier, plan->argv[0], ret_parked, err));
 	ret_ahead->argv = ret_parked;
+	ret_ahead->cwd = NULL; /* the run's may lie in /app, which comes with the run */
 	return 0;
 }
 
@@ -115,11 +116,22 @@ int tier_run_from_pool(const char *path, const struct sandbox_plan *plan,
 	return run(control, plan, files, sink, context, err);
 }
 
+int tier_address(const char *path, struct sockaddr_un *ret_address, struct err *err)
+{
+	size_t size = strlen(path);
+	*ret_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (size == 0 || size >= sizeof(ret_address->sun_path))
+		return err_set(err, E_INVALID, "path of a socket: expected 1 to %zu bytes, got %zu",
+			sizeof(ret_address->sun_path) - 1, size);
+	memcpy(ret_address->sun_path, path, size);
+	return 0;
+}
+
 int tier_connect(const char *path, int *ret_socket, struct err *err)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address;
 	auto_close fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	TRY(str_format(address.sun_path, sizeof(address.sun_path), err, "%s", path));
+	TRY(tier_address(path, &address, err));
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return err_sys(err, E_UNAVAILABLE,
 			"%s: expected the socket of a running 'cupel-sandbox pool'", path);

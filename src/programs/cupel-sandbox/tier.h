@@ -36,7 +36,12 @@ int tier_plan_ahead(enum sandbox_tier tier, const struct sandbox_plan *plan,
 	const char *ret_parked[static TIER_PARKED_ARGV], struct sandbox_plan *ret_ahead,
 	struct err *err) MUST_CHECK;
 
-/* A connection to such a pool. E_UNAVAILABLE. */
+struct sockaddr_un;
+
+/* E_INVALID when path names no file: an empty one would be an address without owner or mode. */
+int tier_address(const char *path, struct sockaddr_un *ret_address, struct err *err) MUST_CHECK;
+
+/* A connection to such a pool. E_INVALID, E_UNAVAILABLE. */
 int tier_connect(const char *path, int *ret_socket, struct err *err) MUST_CHECK;
 
 #endif

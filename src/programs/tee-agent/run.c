@@ -216,8 +216,7 @@ static int send_stat(struct job *job, const struct sandbox_event *event, struct 
 	json_set_integer(body, "t_ms", (int64_t)(event->t_usec / 1000));
 	json_set_integer(body, "memory_bytes", (int64_t)numbers->memory_current_bytes);
 	json_set_integer(body, "memory_peak_bytes", (int64_t)numbers->memory_peak_bytes);
-	json_set_integer(body, "cpu_ms",
-		(int64_t)((numbers->cpu_user_usec + numbers->cpu_system_usec) / 1000));
+	json_set_integer(body, "cpu_ms", (int64_t)(numbers->cpu_usec / 1000));
 	json_set_integer(body, "stdout_bytes", (int64_t)numbers->stdout_bytes);
 	json_set_integer(body, "stderr_bytes", (int64_t)numbers->stderr_bytes);
 	return job_send(job, AGENT_EVENT, body, NULL, 0, err);
