@@ -22,7 +22,7 @@
 #include "programs/cupel-sandbox/options.h"
 #include "programs/cupel-sandbox/tier.h"
 
-enum { CONTROL_FD = 3, BACKLOG = 64, PRIVATE_MASK = 0177, LOOK_USEC = 2000 };
+enum { CONTROL_FD = 3, BACKLOG = 64, PRIVATE_MASK = 0177, LOOK_MS = 2 };
 
 static void print_status(const struct sandbox_pool_status *status)
 {
@@ -78,47 +78,67 @@ static int keep(int pool, const struct options *options, struct err *err)
 		&ahead, &options->files, err);
 }
 
-/* Until all are ready, or the first cannot be built: that is known now, not at the first run. */
-static int wait_ready(int pool, uint64_t wanted, struct err *err)
-{
-	struct sandbox_pool_status status = {};
-	auto_close control = -1;
-	while (status.ready < wanted) {
-		TRY(sandbox_pool_status(pool, &status, err));
-		if (status.failed_total >= POOL_FAILURES_MAX)
-			return sandbox_pool_take(pool, TIER_POOL_TEMPLATE, &control, err);
-		(void)usleep(LOOK_USEC);
-	}
-	return 0;
-}
-
-static int wait_for_signal(int pool, struct err *err)
+/* Before there is a socket to leave behind. */
+static int open_signals(int *ret_signals, struct err *err)
 {
 	sigset_t set;
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	auto_close signals = signalfd(-1, &set, SFD_CLOEXEC);
+	*ret_signals = signalfd(-1, &set, SFD_CLOEXEC);
+	return *ret_signals < 0 ? err_sys(err, E_UNAVAILABLE, "signalfd") : 0;
+}
+
+/*
+ * Until all are ready, or a signal came, or the first cannot be built: that is known now, not at
+ * the first run.
+ */
+static int wait_ready(int pool, int signals, uint64_t wanted, bool *ret_is_ready, struct err *err)
+{
+	struct sandbox_pool_status status = {};
+	struct pollfd end = { .fd = signals, .events = POLLIN };
+	auto_close control = -1;
+	while (status.ready < wanted) {
+		TRY(sandbox_pool_status(pool, &status, err));
+		if (status.failed_total >= POOL_FAILURES_MAX)
+			return sandbox_pool_take(pool, TIER_POOL_TEMPLATE, &control, err);
+		if (poll(&end, 1, LOOK_MS) > 0)
+			break;
+	}
+	*ret_is_ready = status.ready >= wanted;
+	return 0;
+}
+
+static int wait_for_signal(int pool, int signals, struct err *err)
+{
 	struct pollfd fds[] = { { signals, POLLIN, 0 }, { pool, POLLIN, 0 } };
 	while (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
 		;
 	return fds[1].revents ? err_set(err, E_UNAVAILABLE, "the pool's process died") : 0;
 }
 
-static int serve(const struct options *options, int listener, struct err *err)
+static int serve_guests(
+	const struct options *options, int pool, int listener, int signals, struct err *err)
 {
-	static const struct sandbox_config config = { .supervisor_path = "/proc/self/exe" };
-	struct sandbox_pool_status status;
-	auto_close pool = -1;
-	TRY(sandbox_pool_open(&config, &pool, err));
-	TRY(keep(pool, options, err));
-	TRY(wait_ready(pool, options->ready, err));
 	TRY(sandbox_pool_listen(pool, listener, err));
 	(void)dprintf(STDERR_FILENO, "cupel-sandbox: %llu %s sandboxes ready at %s\n",
 		(unsigned long long)options->ready, sandbox_tier_name(options->tier),
 		options->listen);
-	TRY(wait_for_signal(pool, err));
+	return wait_for_signal(pool, signals, err);
+}
+
+static int serve(const struct options *options, int listener, int signals, struct err *err)
+{
+	static const struct sandbox_config config = { .supervisor_path = "/proc/self/exe" };
+	struct sandbox_pool_status status;
+	bool is_ready = false;
+	auto_close pool = -1;
+	TRY(sandbox_pool_open(&config, &pool, err));
+	TRY(keep(pool, options, err));
+	TRY(wait_ready(pool, signals, options->ready, &is_ready, err));
+	if (is_ready)
+		TRY(serve_guests(options, pool, listener, signals, err));
 	TRY(sandbox_pool_status(pool, &status, err));
 	print_status(&status);
 	return 0;
@@ -140,6 +160,7 @@ static int pool(int argc, char **argv, struct err *err)
 {
 	struct options options;
 	auto_close listener = -1;
+	auto_close signals = -1;
 	if (argc == 0)
 		return serve_library(err);
 	TRY(options_parse(&options, argc, argv, err));
@@ -150,8 +171,9 @@ static int pool(int argc, char **argv, struct err *err)
 			"pool: expected --root DIR and --listen SOCKET, or --status SOCKET");
 	if (options.tier == SANDBOX_TIER_COLD)
 		options.tier = options.plan.argv ? SANDBOX_TIER_PARKED : SANDBOX_TIER_HOT;
+	TRY(open_signals(&signals, err));
 	TRY(listen_at(options.listen, &listener, err));
-	int result = serve(&options, listener, err);
+	int result = serve(&options, listener, signals, err);
 	(void)unlink(options.listen);
 	return result;
 }
