@@ -161,7 +161,11 @@ struct sandbox_files {
 	int app_fd;  /* detached mount (open_tree or fsmount) that appears at /app; moved; without
 			root: a directory */
 	int data_fd; /* the same at /data */
-	/* Bytes are copied by the supervisor, the payload never holds these. */
+	/*
+	 * Bytes are copied by the supervisor, the payload never holds these. A receiver that takes
+	 * nothing for 10 s after the program's end loses the rest, and the cause is internal unless
+	 * a limit or a cancel was it already. Read them while you wait for events, or give files.
+	 */
 	int stdin_fd;
 	int stdout_fd;
 	int stderr_fd;
