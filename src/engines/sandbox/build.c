@@ -36,7 +36,7 @@
 #include "kit/base/mem.h"
 #include "kit/base/str.h"
 
-enum { PROC_PATH_BYTES = 40, MAP_BYTES = 80, STDIO_COUNT = 3, TASK_LOOK_MS = 50, MS_PER_S = 1000 };
+enum { PROC_PATH_BYTES = 40, MAP_BYTES = 80, STDIO_COUNT = 3, TASK_LOOK_MS = 50 };
 
 static const struct slot_copy no_copy = { .from = -1, .to = -1 };
 
@@ -156,19 +156,6 @@ void build_connect(struct slot *slot)
 		fd_close(&slot->in.to);
 }
 
-/* A caller may change his mind before there is a plan. */
-static int check_cancel(struct slot *slot, struct view message, struct err *err)
-{
-	struct wire_head head;
-	if (message.size != sizeof(head))
-		return 0;
-	memcpy(&head, message.data, sizeof(head));
-	if (head.version != WIRE_VERSION || head.kind != WIRE_CANCEL)
-		return 0;
-	slot_end(slot, SANDBOX_CAUSE_CANCELLED, "cancelled by the caller");
-	return err_set(err, E_UNAVAILABLE, "cancelled by the caller");
-}
-
 /* One plan message; its text must live as long as the slot. */
 static int receive_plan(struct slot *slot, enum wire_kind *ret_kind, struct err *err)
 {
@@ -182,7 +169,10 @@ static int receive_plan(struct slot *slot, enum wire_kind *ret_kind, struct err 
 	TRY(fd_receive(slot->control, message, WIRE_MESSAGE_MAX, 0, &size, fds, &count, err));
 	if (size <= 0)
 		return err_set(err, E_UNAVAILABLE, "the caller went away before its plan");
-	TRY(check_cancel(slot, view_of(message, (size_t)size), err));
+	if (wire_is_cancel(view_of(message, (size_t)size))) {
+		slot_end(slot, SANDBOX_CAUSE_CANCELLED, "cancelled by the caller");
+		return err_set(err, E_UNAVAILABLE, "cancelled by the caller");
+	}
 	TRY(wire_decode_plan(view_of(message, (size_t)size), &slot->parsed, err));
 	TRY(place_files(slot, fds, count, err));
 	TRY(rootless_adopt(slot, err));
@@ -289,8 +279,7 @@ static int limit_files(const struct slot *slot, uint64_t prepared_bytes, struct 
 static int limit_seconds(const struct slot *slot, uint64_t prepared_ms, struct err *err)
 {
 	uint64_t ms = slot->parsed.plan.limits.cpu_ms;
-	rlim_t seconds = (ms + MS_PER_S - 1) / MS_PER_S;
-	struct rlimit limit = { seconds, seconds + 1 };
+	struct rlimit limit = slot_cpu_rlimit(&slot->parsed.plan.limits);
 	if (slot->cgroup.backend != SANDBOX_BACKEND_NONE || ms == prepared_ms)
 		return 0;
 	if (prepared_ms < ms)

@@ -17,7 +17,7 @@ void slot_end(struct slot *slot, enum sandbox_cause cause, const char *text)
 	if (slot->has_cause)
 		return;
 	slot->has_cause = true;
-	slot->ended_usec = slot->ended_usec ? slot->ended_usec : slot_usec(slot);
+	slot->ended_usec = slot_wall_usec(slot);
 	slot->result.cause = cause;
 	memcpy(slot->result.text, text, size);
 	slot->result.text[size] = 0;

@@ -25,6 +25,11 @@ uint64_t slot_usec(const struct slot *slot)
 	return slot->started_usec ? time_monotonic_usec() - slot->started_usec : 0;
 }
 
+uint64_t slot_wall_usec(const struct slot *slot)
+{
+	return slot->ended_usec ? slot->ended_usec : slot_usec(slot);
+}
+
 static bool is_trace_event(enum sandbox_event_kind kind)
 {
 	return kind == SANDBOX_EVENT_EXEC || kind == SANDBOX_EVENT_EXIT ||

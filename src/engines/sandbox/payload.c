@@ -35,7 +35,6 @@ enum {
 	STACK_BYTES = 8 << 20,
 	CAPABILITIES_MAX = 63,
 	CANDIDATE_BYTES_MAX = 4096,
-	MS_PER_S = 1000,
 	EXIT_NOT_FOUND = 127,
 	EXIT_NOT_EXECUTABLE = 126,
 };
@@ -97,11 +96,9 @@ static long set_own_rlimits(const struct slot *slot, const char **ret_step)
 	const struct sandbox_limits *limits = &slot->parsed.plan.limits;
 	struct rlimit data = { limits->memory_bytes, limits->memory_bytes };
 	struct rlimit tasks = { limits->tasks, limits->tasks };
-	rlim_t seconds = (limits->cpu_ms + MS_PER_S - 1) / MS_PER_S;
-	struct rlimit cpu = { seconds, seconds + 1 };
 	if (slot->cgroup.backend != SANDBOX_BACKEND_NONE)
 		return 0;
-	STEP(set_rlimit(RLIMIT_CPU, cpu), "rlimit cpu");
+	STEP(set_rlimit(RLIMIT_CPU, slot_cpu_rlimit(limits)), "rlimit cpu");
 	STEP(set_rlimit(RLIMIT_NPROC, tasks), "rlimit nproc");
 	STEP(set_rlimit(RLIMIT_DATA, data), "rlimit data");
 	return 0;
@@ -270,6 +267,11 @@ static int execute(const struct sandbox_plan *plan)
 	return error;
 }
 
+static bool is_hot(const struct slot *slot)
+{
+	return slot->config.is_prepared && !slot->config.is_parked && !slot->config.is_warm;
+}
+
 /*
  * The program of the plan that we are prepared with is likely also that of the plan to come. The
  * root is new and knows no name yet: those on the way to it are looked up while nobody waits.
@@ -292,7 +294,7 @@ static void await_plan(const struct slot *slot)
 {
 	struct pollfd either[] = { { .fd = SLOT_JOB_FD, .events = POLLIN },
 		{ .fd = SLOT_NOTE_FD, .events = POLLIN } };
-	if (slot->config.is_prepared && !slot->config.is_parked && !slot->config.is_warm)
+	if (is_hot(slot))
 		(void)sys3(poll, either, ARRAY_SIZE(either), -1);
 	sys_word_wait(&slot->payload_go);
 }
@@ -300,7 +302,7 @@ static void await_plan(const struct slot *slot)
 /* All rights are shed. */
 static int become_payload(struct slot *slot)
 {
-	if (slot->config.is_prepared && !slot_has_spawner(slot))
+	if (is_hot(slot))
 		look_ahead(&slot->parsed.plan);
 	await_plan(slot);
 	long status = sys1(chdir, slot->parsed.plan.cwd);

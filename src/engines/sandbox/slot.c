@@ -82,7 +82,7 @@ static void read_statistics(struct loop *loop, bool with_details, struct sandbox
 	struct statfs disk;
 	cgroup_usage(&slot->cgroup, with_details, &usage);
 	*to = slot->result.statistics;
-	to->wall_usec = slot->ended_usec ? slot->ended_usec : slot_usec(slot);
+	to->wall_usec = slot_wall_usec(slot);
 	to->cpu_usec = usage.cpu_usec - slot->cpu_base_usec;
 	to->memory_current_bytes = usage.memory_current_bytes;
 	to->memory_peak_bytes = usage.memory_peak_bytes;
@@ -154,7 +154,7 @@ static void drain_output(struct slot *slot)
 static void payload_ended(struct loop *loop, int status)
 {
 	struct slot *slot = loop->slot;
-	slot->ended_usec = slot->ended_usec ? slot->ended_usec : slot_usec(slot);
+	slot->ended_usec = slot_wall_usec(slot);
 	cause_memory(slot);
 	if (!tracer_is_alone(&loop->tracer))
 		kill_run(slot); /* or the others keep writing */
@@ -220,12 +220,10 @@ static void pump_input(struct slot *slot)
 static void handle_message(struct slot *slot)
 {
 	uint8_t message[sizeof(struct wire_head) + 1];
-	struct wire_head head;
 	ssize_t got = recv(slot->control, message, sizeof(message), MSG_DONTWAIT);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	memcpy(&head, message, sizeof(head));
-	if (got == sizeof(head) && head.version == WIRE_VERSION && head.kind == WIRE_CANCEL) {
+	if (got > 0 && wire_is_cancel(view_of(message, (size_t)got))) {
 		slot_end(slot, SANDBOX_CAUSE_CANCELLED, "cancelled by the caller");
 		return;
 	}

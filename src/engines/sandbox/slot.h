@@ -18,6 +18,7 @@
 
 #include <sched.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -211,11 +212,20 @@ int slot_run_local(const struct sandbox_plan *plan, const struct sandbox_files *
 void slot_send(struct slot *slot, struct sandbox_event *event);
 void slot_end(struct slot *slot, enum sandbox_cause cause, const char *text);
 uint64_t slot_usec(const struct slot *slot);
+uint64_t slot_wall_usec(const struct slot *slot); /* the same, but it stops at the end of the run */
 
 /* A spawner makes the payloads; a zygote forks them. */
 static inline bool slot_has_spawner(const struct slot *slot)
 {
 	return slot->config.is_warm && !slot->config.is_zygote;
+}
+
+/* Of each process, in place of control groups. */
+static inline struct rlimit slot_cpu_rlimit(const struct sandbox_limits *limits)
+{
+	enum { MS_PER_S = 1000 };
+	rlim_t seconds = (limits->cpu_ms + MS_PER_S - 1) / MS_PER_S;
+	return (struct rlimit){ seconds, seconds + 1 };
 }
 
 /* Who resides is a task more than a run may have. */

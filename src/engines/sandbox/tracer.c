@@ -42,7 +42,6 @@
 enum {
 	PROC_PATH_BYTES = 40,
 	ARGV_STEP_BYTES = 4096,
-	/* bash repeats a refused fork 8 times with pauses; what asks that often is a bomb. */
 	FIRST_TASKS = 16,
 	STATUS_BYTES = 1024, /* the lines looked for are among the first ten */
 };

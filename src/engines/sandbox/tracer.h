@@ -4,10 +4,13 @@
 
 #include "engines/sandbox/slot.h"
 
-/* So long a child's parent may take to announce it before somebody looks whether it lives. */
-enum { TRACER_ORPHAN_USEC = 10000 };
-
-enum { TRACER_REFUSED_MAX = 256 }; /* refused forks; who goes on is ended */
+enum {
+	/* So long a child's parent may take to announce it before somebody looks whether it lives.
+	 */
+	TRACER_ORPHAN_USEC = 10000,
+	/* bash repeats a refused fork 8 times with pauses; what asks that often is a bomb. */
+	TRACER_REFUSED_MAX = 256,
+};
 
 struct traced;
 

@@ -100,6 +100,15 @@ static int check_head(const struct wire_plan *head, size_t text_size, struct err
 	return 0;
 }
 
+bool wire_is_cancel(struct view message)
+{
+	struct wire_head head;
+	if (message.size != sizeof(head))
+		return false;
+	memcpy(&head, message.data, sizeof(head));
+	return head.version == WIRE_VERSION && head.kind == WIRE_CANCEL;
+}
+
 int wire_decode_plan(struct view message, struct wire_parsed *ret_parsed, struct err *err)
 {
 	struct wire_plan head;

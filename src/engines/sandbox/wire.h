@@ -58,6 +58,9 @@ int wire_encode_plan(enum wire_kind kind, enum sandbox_tier tier, const struct s
 int wire_decode_plan(
 	struct view message, struct wire_parsed *ret_parsed, struct err *err) MUST_CHECK;
 
+/* Exactly what sandbox_cancel sends. */
+bool wire_is_cancel(struct view message);
+
 /* How many bytes of an event travel. */
 size_t wire_event_size(const struct sandbox_event *event);
 int wire_decode_event(

@@ -13,8 +13,8 @@
 
 #include "programs/cupel-sandbox/commands.h"
 #include "engines/sandbox/slot.h"
-#include "kit/base/fd.h"
 #include "kit/base/attr.h"
+#include "kit/base/fd.h"
 #include "kit/base/str.h"
 
 enum { CONTROL_FD = 3 };

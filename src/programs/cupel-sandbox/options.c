@@ -70,7 +70,8 @@ static int open_input(const char *path, int *ret_fd, struct err *err)
 		*ret_fd = take_fd(&directory);
 		return 0;
 	}
-	*ret_fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC);
+	*ret_fd = (int)syscall(
+		SYS_open_tree, directory, "", AT_EMPTY_PATH | 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC);
 	return *ret_fd < 0 ? err_sys(err, E_UNAVAILABLE, "open_tree %s", path) : 0;
 }
 
