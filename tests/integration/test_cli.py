@@ -844,6 +844,13 @@ def test_sandbox():
     assert process.returncode == 0 and b"cupel-sandbox" in process.stdout
 
 
+@pytest.mark.parametrize("words", [("selftest",), ("doctor",), ("--help",)])
+def test_sandbox_notices_a_full_disk(words):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([CUPEL, "sandbox", *words], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1 and b"standard output took not all" in done.stderr
+
+
 @needs_image
 @pytest.fixture
 def sandbox_root():
@@ -893,7 +900,8 @@ def test_sandbox_pool(sandbox_root, tmp_path):
     ((), 2, b"expected --listen"), (("--root", "/"), 2, b"expected --root DIR and --listen"),
     (("--status", "/nowhere"), 1, b"running 'cupel-sandbox pool'"),
     (("--root", "/", "--listen", "/nowhere/at/all"), 1, b"listening at /nowhere"),
-    (("--root", "/", "--ready", "65", "--listen", "x"), 2, b"65")])
+    (("--root", "/", "--ready", "65", "--listen", "x"), 2, b"65"),
+    (("--root", "/", "--app", "/", "--listen", "x"), 2, b"--app: not for pool, but for run")])
 def test_sandbox_pool_refuses(arguments, code, message):
     done = cupel("sandbox", "pool", *arguments)
     assert done.returncode == code and message in done.stderr

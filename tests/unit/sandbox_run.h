@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,15 +55,15 @@ static void copy_file(const char *from, const char *to, mode_t mode)
 
 static char run_image_path[] = "/tmp/cupel-test-image-XXXXXX";
 
+static int remove_name(const char *path, const struct stat *status, int kind, struct FTW *walk)
+{
+	(void)status, (void)kind, (void)walk;
+	return remove(path);
+}
+
 static void run_remove_image(void)
 {
-	static const char *const names[] = { "/bin/hostile", "/bin/exposure", "/etc/passwd", "/bin",
-		"/etc", "/usr", "" };
-	char name[128];
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		snprintf(name, sizeof(name), "%s%s", run_image_path, names[i]);
-		(void)remove(name);
-	}
+	(void)nftw(run_image_path, remove_name, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
 /* A directory with bin/hostile and etc/passwd; returned as descriptor, kept per process. */

@@ -670,6 +670,7 @@ START_TEST(tiers_of_the_command)
 		{ "--tier tepid /bin/hostile", 2, "expected cold" },
 		{ "--tier", 2, "expected a value" },
 		{ "--tire hot /bin/hostile", 2, "unknown option --tire" },
+		{ "--ready 2 /bin/hostile", 2, "--ready: not for run, but for pool" },
 		{ "--limit wall_ms=abc /bin/hostile", 2, "--limit wall_ms: " },
 		{ "--cwd /nope /bin/hostile exit 0", 125, "working directory /nope: No such" },
 		{ "--app /etc/passwd /bin/hostile exit 0", 2, "/etc/passwd" },
@@ -713,6 +714,7 @@ START_TEST(no_stop_is_overlooked)
 	enum { TREES = 4, TRY_USEC = 700000 };
 	uint64_t begin = time_monotonic_usec();
 	static const char *const argv[] = { "/bin/exposure", NULL };
+	(void)run_image(); /* made and removed by us, not by each child */
 	for (int tree = 0; tree < TREES; tree++) {
 		pid_t child = fork();
 		while (child == 0 && time_monotonic_usec() - begin < TRY_USEC) {

@@ -76,7 +76,8 @@ static int command_help(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	return fputs(usage, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	(void)fputs(usage, stdout);
+	return EXIT_SUCCESS;
 }
 
 static const struct {
@@ -106,13 +107,17 @@ static int hold_stdio(struct err *err)
 	return 0;
 }
 
-int main(int argc, char **argv)
+/* What was printed may have met a full disk. */
+static int check_output(int status)
 {
-	struct err err;
-	if (hold_stdio(&err) < 0) {
-		(void)fprintf(stderr, "cupel-sandbox: %s\n", err.message);
-		return EXIT_FAILURE;
-	}
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	(void)fprintf(stderr, "cupel-sandbox: standard output took not all\n");
+	return EXIT_FAILURE;
+}
+
+static int run_command(int argc, char **argv)
+{
 	if (argc > 2 && str_equal(argv[2], "--help"))
 		return command_help(0, NULL);
 	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++)
@@ -120,4 +125,14 @@ int main(int argc, char **argv)
 			return commands[i].run(argc - 2, argv + 2);
 	(void)fputs(usage, stderr);
 	return COMMAND_EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	struct err err;
+	if (hold_stdio(&err) < 0) {
+		(void)fprintf(stderr, "cupel-sandbox: %s\n", err.message);
+		return EXIT_FAILURE;
+	}
+	return check_output(run_command(argc, argv));
 }

@@ -128,65 +128,77 @@ static int take_ready(struct options *options, const char *value, struct err *er
 	return str_parse_u64(value, 1, POOL_SIZE_MAX, &options->ready, err);
 }
 
-/* Options with a value: taken by a function, or a text that is kept. */
-static const struct value_option {
+enum { FOR_RUN = 1, FOR_POOL = 2, FOR_BOTH = FOR_RUN | FOR_POOL };
+
+/* An option is a flag, or has a value: taken by a function, or a text that is kept. */
+static const struct option {
 	const char *name;
+	unsigned commands;
+	bool is_flag;
 	int (*take)(struct options *options, const char *value, struct err *err);
-	size_t text; /* offset in struct options */
-} value_options[] = {
-	{ "--root", take_root, 0 },
-	{ "--mask", take_mask, 0 },
-	{ "--app", take_app, 0 },
-	{ "--data", take_data, 0 },
-	{ "--tier", take_tier, 0 },
-	{ "--env", add_env, 0 },
-	{ "--limit", set_limit, 0 },
-	{ "--may-lack", allow_lack, 0 },
-	{ "--ready", take_ready, 0 },
-	{ "--cwd", NULL, offsetof(struct options, plan.cwd) },
-	{ "--pool", NULL, offsetof(struct options, pool) },
-	{ "--listen", NULL, offsetof(struct options, listen) },
-	{ "--status", NULL, offsetof(struct options, status) },
+	size_t offset; /* of the flag or the text in struct options */
+} known_options[] = {
+#define TAKEN(name, commands, function) { name, commands, false, function, 0 }
+#define TEXT(name, commands, member) \
+	{ name, commands, false, NULL, offsetof(struct options, member) }
+#define FLAG(name, commands, member) \
+	{ name, commands, true, NULL, offsetof(struct options, member) }
+	TAKEN("--root", FOR_BOTH, take_root),
+	TAKEN("--mask", FOR_BOTH, take_mask),
+	TAKEN("--app", FOR_RUN, take_app),
+	TAKEN("--data", FOR_RUN, take_data),
+	TAKEN("--tier", FOR_BOTH, take_tier),
+	TAKEN("--env", FOR_RUN, add_env),
+	TAKEN("--limit", FOR_BOTH, set_limit),
+	TAKEN("--may-lack", FOR_BOTH, allow_lack),
+	TAKEN("--ready", FOR_POOL, take_ready),
+	TEXT("--cwd", FOR_RUN, plan.cwd),
+	TEXT("--pool", FOR_RUN, pool),
+	TEXT("--listen", FOR_POOL, listen),
+	TEXT("--status", FOR_POOL, status),
+	FLAG("--trace", FOR_BOTH, show_trace),
+	FLAG("--json", FOR_RUN, show_json),
+	FLAG("--exec-in-work", FOR_BOTH, plan.allow_exec_in_work),
+#undef TAKEN
+#undef TEXT
+#undef FLAG
 };
 
-static const struct value_option *find_value_option(const char *name)
+static int find_option(
+	const char *name, unsigned command, const struct option **ret_option, struct err *err)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(value_options); i++)
-		if (str_equal(value_options[i].name, name))
-			return &value_options[i];
-	return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(known_options); i++) {
+		if (!str_equal(known_options[i].name, name))
+			continue;
+		if (!(known_options[i].commands & command))
+			return err_set(err, E_INVALID, "%s: not for %s, see --help", name,
+				command == FOR_RUN ? "run, but for pool" : "pool, but for run");
+		*ret_option = &known_options[i];
+		return 0;
+	}
+	return err_set(err, E_INVALID, "unknown option %s, see --help", name);
 }
 
 /* value is NULL when nothing follows. */
-static int take_value(struct options *options, const char *name, const char *value, struct err *err)
+static int take_option(
+	struct options *options, const struct option *option, const char *value, struct err *err)
 {
-	const struct value_option *option = find_value_option(name);
-	if (!option)
-		return err_set(err, E_INVALID, "unknown option %s, see --help", name);
+	uint8_t *member = (uint8_t *)options + option->offset;
+	if (option->is_flag) {
+		*(bool *)member = true;
+		return 0;
+	}
 	if (!value)
-		return err_set(err, E_INVALID, "%s: expected a value", name);
+		return err_set(err, E_INVALID, "%s: expected a value", option->name);
 	if (option->take)
 		return option->take(options, value, err);
-	memcpy((uint8_t *)options + option->text, &value, sizeof(value));
+	memcpy(member, &value, sizeof(value));
 	return 0;
 }
 
-static bool take_flag(struct options *options, const char *option)
+int options_parse(struct options *options, bool is_pool, int argc, char **argv, struct err *err)
 {
-	bool *flags[] = { &options->show_trace, &options->show_json,
-		&options->plan.allow_exec_in_work };
-	static const char *const names[] = { "--trace", "--json", "--exec-in-work" };
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (!str_equal(option, names[i]))
-			continue;
-		*flags[i] = true;
-		return true;
-	}
-	return false;
-}
-
-int options_parse(struct options *options, int argc, char **argv, struct err *err)
-{
+	const struct option *option;
 	int i = 0;
 	*options = (struct options){
 		.files = SANDBOX_FILES_NONE,
@@ -199,10 +211,9 @@ int options_parse(struct options *options, int argc, char **argv, struct err *er
 			i++;
 			break;
 		}
-		if (take_flag(options, argv[i]))
-			continue;
-		TRY(take_value(options, argv[i], i + 1 < argc ? argv[i + 1] : NULL, err));
-		i++;
+		TRY(find_option(argv[i], is_pool ? FOR_POOL : FOR_RUN, &option, err));
+		TRY(take_option(options, option, i + 1 < argc ? argv[i + 1] : NULL, err));
+		i += !option->is_flag;
 	}
 	if (i < argc)
 		options->plan.argv = (const char *const *)(argv + i);

@@ -20,7 +20,11 @@ struct options {
 	uint64_t ready;     /* pool: sandboxes kept */
 };
 
-/* Borrows argv. E_INVALID says what was expected; E_NOT_FOUND, E_UNAVAILABLE for directories. */
-int options_parse(struct options *options, int argc, char **argv, struct err *err) MUST_CHECK;
+/*
+ * Borrows argv; is_pool: of pool, else of run. E_INVALID says what was expected; E_NOT_FOUND,
+ * E_UNAVAILABLE for directories.
+ */
+int options_parse(
+	struct options *options, bool is_pool, int argc, char **argv, struct err *err) MUST_CHECK;
 
 #endif

@@ -163,7 +163,7 @@ static int pool(int argc, char **argv, struct err *err)
 	auto_close signals = -1;
 	if (argc == 0)
 		return serve_library(err);
-	TRY(options_parse(&options, argc, argv, err));
+	TRY(options_parse(&options, true, argc, argv, err));
 	if (options.status)
 		return show_status(options.status, err);
 	if (!options.listen || options.files.root_fd < 0)

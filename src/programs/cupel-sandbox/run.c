@@ -106,7 +106,7 @@ static int run_plan(struct run *run, struct err *err)
 
 static int read_options(struct options *options, int argc, char **argv, struct err *err)
 {
-	TRY(options_parse(options, argc, argv, err));
+	TRY(options_parse(options, false, argc, argv, err));
 	if (!options->plan.argv)
 		return err_set(err, E_INVALID, "expected a program to run, got none");
 	if (options->pool && (options->files.root_fd >= 0 || options->files.mask_fd >= 0))
