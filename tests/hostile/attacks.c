@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -71,6 +72,17 @@ static int do_xattrs(char **argv)
 	int error = errno;
 	printf("%ld\n", sum);
 	return error;
+}
+
+/* A program in the kernel. */
+static int do_socket_filter(char **argv)
+{
+	struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, 0xffffffff);
+	struct sock_fprog program = { 1, &all };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	(void)argv;
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? errno
+											   : 0;
 }
 
 /* Files without a name, held open, 1 MiB each. */
@@ -457,6 +469,7 @@ static const struct {
 	{ "zygote", do_zygote },
 	{ "memory-many", do_memory_many },
 	{ "xattrs", do_xattrs },
+	{ "socket-filter", do_socket_filter },
 	{ "unlinked", do_unlinked },
 	{ "mlock", do_mlock },
 	{ "epoll", do_epoll },

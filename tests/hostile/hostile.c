@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/memfd.h>
 #include <pthread.h>
 #include <sched.h>
@@ -18,7 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -468,6 +471,13 @@ static int do_litter(char **argv)
 	return 0;
 }
 
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	write(fd, text, strlen(text));
+	close(fd);
+}
+
 /* 0 when a directory of ours was changed, 1 when the kernel refused. */
 static int do_bend(char **argv)
 {
@@ -478,6 +488,7 @@ static int do_bend(char **argv)
 	const char *dir = argv[2];
 	const char *how = argv[3];
 	struct timespec long_ago[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	long flags = 0x80; /* FS_NOATIME_FL */
 	int status = -1;
 	if (strcmp(how, "mode") == 0)
 		status = chmod(dir, 01777);
@@ -489,13 +500,69 @@ static int do_bend(char **argv)
 		status = setxattr(dir, "system.posix_acl_access", acl, sizeof(acl), 0);
 	if (strcmp(how, "time") == 0)
 		status = utimensat(AT_FDCWD, dir, long_ago, 0);
+	if (strcmp(how, "now") == 0)
+		status = utimensat(AT_FDCWD, dir, NULL, 0);
+	if (strcmp(how, "flags") == 0)
+		status = ioctl(open(dir, O_RDONLY | O_CLOEXEC), FS_IOC_SETFLAGS, &flags);
 	return status < 0;
 }
 
 static int do_is_of_today(char **argv)
 {
 	struct stat status;
-	return stat(argv[2], &status) < 0 || status.st_mtime < time(NULL) - 86400;
+	return stat(argv[2], &status) < 0 || status.st_mtime < time(NULL) - 86400 ||
+	       status.st_atime < time(NULL) - 86400;
+}
+
+/* Print the change time of a directory, with "touch" after choosing it. */
+static int do_change_time(char **argv)
+{
+	struct stat status;
+	if (argv[3] && chmod(argv[2], 0755) < 0)
+		return 1;
+	if (stat(argv[2], &status) < 0)
+		return 1;
+	printf("%lld.%09ld\n", (long long)status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
+	return usleep(20000) < 0;
+}
+
+/* 0 when nothing of a caller's priority, class or personality was inherited. */
+static int do_is_ordinary(char **argv)
+{
+	(void)argv;
+	return sched_getscheduler(0) != SCHED_OTHER || getpriority(PRIO_PROCESS, 0) < 0 ||
+	       personality(0xffffffff) != 0;
+}
+
+/* Where a walk that looks at names, or at too many of them, might not find it. */
+static int do_hide(char **argv)
+{
+	(void)argv;
+	if (mkdir("\xff", 0755) < 0 || mkdir("x\xe2\x80\x8b", 0755) < 0)
+		return 1;
+	put("\xff/evil", "hello\n");
+	put("x\xe2\x80\x8b/evil", "hello\n");
+	put("bad\xfe", "hello\n");
+	return link("bad\xfe", "good") < 0;
+}
+
+/* Names that have much in common, of which each takes a kilobyte in a report. */
+static int do_long_names(char **argv)
+{
+	char name[256];
+	memset(name, 0xe2, 248);
+	name[248] = 0;
+	for (int depth = 0; depth < 3; depth++)
+		if (mkdir(name, 0755) < 0 || chdir(name) < 0)
+			return 1;
+	for (int i = 0, count = atoi(argv[2]); i < count; i++) {
+		snprintf(name + 240, sizeof(name) - 240, "%06d", i * 7919 % count);
+		int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return errno;
+		(void)close(fd);
+	}
+	return 0;
 }
 
 static int do_int80(char **argv)
@@ -742,13 +809,6 @@ static int do_park(char **argv)
 		pause();
 }
 
-static void put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-	write(fd, text, strlen(text));
-	close(fd);
-}
-
 /* Never stops writing into the results; survives its parents. */
 static void keep_changing(void)
 {
@@ -893,6 +953,10 @@ static const struct {
 	{ "litter", do_litter },
 	{ "bend", do_bend },
 	{ "is-of-today", do_is_of_today },
+	{ "change-time", do_change_time },
+	{ "is-ordinary", do_is_ordinary },
+	{ "hide", do_hide },
+	{ "long-names", do_long_names },
 	{ "int80", do_int80 },
 	{ "untraced", do_untraced },
 	{ "odd-clones", do_odd_clones },

@@ -86,6 +86,11 @@ static int run_image(void)
 	copy_file(HOSTILE, name, 0755);
 	snprintf(name, sizeof(name), "%s/bin/exposure", path);
 	copy_file(EXPOSURE, name, 0755);
+	char hidden[128];
+	snprintf(hidden, sizeof(hidden), "%s/.tools", path);
+	ck_assert_int_eq(mkdir(hidden, 0755), 0);
+	snprintf(hidden, sizeof(hidden), "%s/.tools/exposure", path);
+	ck_assert_int_eq(link(name, hidden), 0);
 	snprintf(name, sizeof(name), "%s/etc/passwd", path);
 	copy_file("/etc/passwd", name, 0644);
 	struct err err;

@@ -1,9 +1,14 @@
 /* The sandbox, cold tier: right ends, limits n-1, n, n+1, isolation, trace, clean-up. */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "engines/sandbox/apparmor.h"
@@ -584,6 +589,20 @@ START_TEST(parked_tier)
 }
 END_TEST
 
+/* The interpreter that waits would take anything for its own language. */
+START_TEST(a_parked_one_serves_its_program_only)
+{
+	struct err err;
+	RUN(r);
+	int control = prepare(&r, SANDBOX_TIER_PARKED, ARGV("park"));
+	r.plan.argv = (const char *const[]){ "/bin/exposure", NULL };
+	ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
+	run_finish(&r, control);
+	ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
+	ck_assert_ptr_nonnull(strstr(r.result.text, "another program"));
+}
+END_TEST
+
 /* It told its exit and writes on, to a receiver that takes a little at a time. */
 START_TEST(a_parked_one_that_told_is_over)
 {
@@ -626,6 +645,116 @@ START_TEST(parking_that_fails)
 	(void)close(control);
 	ck_assert_fails(sandbox_prepare(control, SANDBOX_TIER_COLD, &r.plan, &r.files, &err),
 		E_INVALID, err);
+}
+END_TEST
+
+/* What a caller has is not what its sandbox gets. */
+START_TEST(callers_of_another_class)
+{
+	struct err err;
+	const struct sched_param lowest = { .sched_priority = 1 };
+	(void)sched_setscheduler(0, SCHED_FIFO, &lowest); /* where it may be had */
+	(void)setpriority(PRIO_PROCESS, 0, -5);
+	ck_assert_int_ge(personality(ADDR_NO_RANDOMIZE), 0);
+	RUN(cold);
+	run_verb(&cold, "is-ordinary");
+	ck_assert_int_eq(cold.result.exit_code, 0);
+	RUN(hot);
+	int control = prepare(&hot, SANDBOX_TIER_HOT, ARGV("any"));
+	hot.plan.argv = ARGV("is-ordinary");
+	ck_assert_ok(sandbox_start(control, &hot.plan, &hot.files, &err), err);
+	run_finish(&hot, control);
+	ck_assert_cause(&hot, SANDBOX_CAUSE_EXITED);
+	ck_assert_int_eq(hot.result.exit_code, 0);
+}
+END_TEST
+
+/* The image's own directory, however it is called. */
+START_TEST(programs_in_a_hidden_directory)
+{
+	RUN(r);
+	run_argv(&r, (const char *const[]){ "/.tools/exposure", NULL });
+	ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
+}
+END_TEST
+
+/* What was written is the caller's to look at. */
+static void receive_all(struct run *run, int control)
+{
+	struct err err;
+	struct sandbox_event event;
+	do {
+		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+		run_take_event(run, &event);
+	} while (!run->is_gone);
+	sandbox_close(&control);
+}
+
+/* What the giver may not do with a descriptor, we do not do for it. */
+START_TEST(descriptors_lend_no_rights)
+{
+	char path[] = "/tmp/cupel-test-fifo-XXXXXX";
+	char byte;
+	RUN(r);
+	ck_assert_ptr_nonnull(mkdtemp(path));
+	ck_assert_int_eq(rmdir(path), 0);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	r.plan.argv = ARGV("echo", "secret");
+	r.files.stdout_fd = open(path, O_PATH | O_CLOEXEC);
+	ck_assert_int_eq(unlink(path), 0);
+	receive_all(&r, run_start(&r));
+	ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
+	ck_assert_int_le(read(reader, &byte, 1), 0);
+	(void)close(reader);
+}
+END_TEST
+
+/* To open a master by its name makes another terminal, which nobody reads. */
+START_TEST(a_terminal_of_the_callers)
+{
+	char text[16] = "";
+	RUN(r);
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	ck_assert_int_ge(master, 0);
+	ck_assert_int_eq(unlockpt(master), 0);
+	int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	r.plan.argv = ARGV("echo", "hello");
+	r.files.stdout_fd = master;
+	receive_all(&r, run_start(&r));
+	ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
+	ck_assert_int_eq(read(slave, text, sizeof(text) - 1), 6);
+	ck_assert_str_eq(text, "hello\n");
+	(void)close(slave);
+}
+END_TEST
+
+/* One mount is given; what is mounted below it is no way to write either. */
+START_TEST(inputs_with_mounts_below)
+{
+	char path[] = "/tmp/cupel-test-input-XXXXXX";
+	char below[64];
+	char file[80];
+	ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+	ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	RUN(r);
+	ck_assert_ptr_nonnull(mkdtemp(path));
+	ck_assert_int_eq(chmod(path, 0755), 0);
+	snprintf(below, sizeof(below), "%s/below", path);
+	ck_assert_int_eq(mkdir(below, 0755), 0);
+	ck_assert_int_eq(mount("tmpfs", below, "tmpfs", 0, "mode=0777"), 0);
+	r.files.app_fd = (int)syscall(SYS_open_tree, AT_FDCWD, path,
+		1 /* OPEN_TREE_CLONE */ | O_CLOEXEC | 0x8000 /* AT_RECURSIVE */);
+	ck_assert_int_ge(r.files.app_fd, 0);
+	snprintf(file, sizeof(file), "%s/file", below);
+	copy_file("/etc/passwd", file, 0666);
+	run_verb(&r, "bend", "/app/below/file", "now");
+	ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
+	ck_assert_int_eq(r.result.exit_code, 1);
+	(void)close(r.files.app_fd);
+	ck_assert_int_eq(umount(below), 0);
+	(void)rmdir(below);
+	(void)rmdir(path);
 }
 END_TEST
 
@@ -765,10 +894,10 @@ START_TEST(nothing_stays)
 }
 END_TEST
 
-/* bin, etc and usr are there already; each name at the top costs a rule. */
+/* bin, etc, usr and .tools are there already; each name at the top costs a rule. */
 START_TEST(entries_at_the_top_of_an_image)
 {
-	enum { MOST = 255, THERE = 3 };
+	enum { MOST = 255, THERE = 4 };
 	char name[16];
 	for (int count = THERE + 1; count <= MOST + 1; count++) {
 		RUN(r);
@@ -812,6 +941,8 @@ UNIT_MAIN("sandbox", exit_codes, signals, output_and_environment, all_layers_are
 	unknown_program, trace, job_control_works_under_trace, standard_input, cancelling,
 	cancelled_before_its_run, input_that_waits_stops_no_clock,
 	statistics_that_nobody_takes_stop_no_clock, refused_forks_give_no_room,
-	a_parked_one_that_told_is_over, live_statistics, bad_plans, hot_tier, parked_tier,
-	parking_that_fails, tiers_of_the_command, no_stop_is_overlooked, nothing_stays,
+	a_parked_one_that_told_is_over, a_parked_one_serves_its_program_only,
+	callers_of_another_class, programs_in_a_hidden_directory, descriptors_lend_no_rights,
+	a_terminal_of_the_callers, inputs_with_mounts_below, live_statistics, bad_plans, hot_tier,
+	parked_tier, parking_that_fails, tiers_of_the_command, no_stop_is_overlooked, nothing_stays,
 	entries_at_the_top_of_an_image, probing)

@@ -96,6 +96,34 @@ START_TEST(left_behind_with_digests)
 }
 END_TEST
 
+/* Names that cannot be shown hide neither themselves nor what is below them. */
+START_TEST(odd_names_hide_nothing)
+{
+	static const char *const left[] = { "/work/\\xff/evil", "/work/x\\xe2\\x80\\x8b/evil",
+		"/work/bad\\xfe", "/work/good" };
+	RUN(r);
+	static struct seen seen;
+	run_files(&r, &seen, ARGV("hide"));
+	ck_assert_int_eq(r.result.exit_code, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(left); i++)
+		ck_assert_access(&seen, left[i], SANDBOX_ACCESS_LEFT | SANDBOX_ACCESS_HAS_DIGEST);
+	ck_assert(r.result.trace_complete);
+}
+END_TEST
+
+/* More bytes of names than are kept: said, and not sorted anew for each. */
+START_TEST(too_many_names_are_cut)
+{
+	RUN(r);
+	static struct seen seen;
+	r.plan.limits.disk_files = 8100;
+	run_files(&r, &seen, ARGV("long-names", "8000"));
+	ck_assert_msg(r.result.exit_code == 0, "errno %d", r.result.exit_code);
+	ck_assert(r.result.trace_truncated);
+	ck_assert(!r.result.trace_complete);
+}
+END_TEST
+
 /* A path rewritten by another thread while it is opened: the file really opened is named. */
 START_TEST(path_flips_are_seen)
 {
@@ -157,6 +185,6 @@ START_TEST(more_than_is_counted_is_truncated)
 }
 END_TEST
 
-UNIT_MAIN("sandbox_files", opened_and_executed, left_behind_with_digests, path_flips_are_seen,
-	files_that_come_and_go, a_flood_of_opens_meets_its_limit, other_levels_send_none,
-	more_than_is_counted_is_truncated)
+UNIT_MAIN("sandbox_files", opened_and_executed, left_behind_with_digests, odd_names_hide_nothing,
+	too_many_names_are_cut, path_flips_are_seen, files_that_come_and_go,
+	a_flood_of_opens_meets_its_limit, other_levels_send_none, more_than_is_counted_is_truncated)

@@ -4,6 +4,7 @@
 #include <linux/seccomp.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "engines/sandbox/filter.h"
@@ -66,9 +67,10 @@ static struct seccomp_data call(long number, uint64_t first, uint64_t second)
 	return data;
 }
 
-static uint32_t verdict(long number, uint64_t first, uint64_t second)
+static uint32_t verdict(long number, uint64_t first, uint64_t second, uint64_t third)
 {
 	struct seccomp_data data = call(number, first, second);
+	data.args[2] = third;
 	return combined(&data);
 }
 
@@ -89,19 +91,28 @@ START_TEST(filter_is_small_and_complete)
 		ck_assert_uint_eq(combined(&foreign), SECCOMP_RET_KILL_PROCESS);
 	size_t allowed = 0;
 	for (long number = 0; number < NUMBERS; number++)
-		allowed += verdict(number, 0, 0) == ALLOWED;
+		allowed += verdict(number, 0, 0, 0) == ALLOWED;
 	ck_assert_uint_ge(allowed, 225);
 	ck_assert_uint_le(allowed, 250);
 }
 END_TEST
 
 /* What the table says of each number, arguments aside (all zero). */
-enum listed { LISTED_NOT, LISTED_ALLOW, LISTED_CHECK, LISTED_FAKE, LISTED_NOSYS, LISTED_LATER };
+enum listed {
+	LISTED_NOT,
+	LISTED_ALLOW,
+	LISTED_CHECK,
+	LISTED_FAKE,
+	LISTED_NOSYS,
+	LISTED_NOTSUP,
+	LISTED_LATER
+};
 
 #define ALLOW(name) [SYS_##name] = LISTED_ALLOW,
 #define CHECK(name, rule) [SYS_##name] = LISTED_CHECK,
 #define FAKE(name) [SYS_##name] = LISTED_FAKE,
 #define NOSYS(name) [SYS_##name] = LISTED_NOSYS,
+#define NOTSUP(name) [SYS_##name] = LISTED_NOTSUP,
 #define LATER(name, rule) [SYS_##name] = LISTED_LATER,
 
 START_TEST(every_number_is_what_the_table_says)
@@ -112,7 +123,7 @@ START_TEST(every_number_is_what_the_table_says)
 	for (long number = 0; number < NUMBERS; number++) {
 		bool is_known = number <= 334 || (number >= 424 && number <= 469);
 		uint32_t unlisted = REFUSED(is_known ? EPERM : ENOSYS);
-		uint32_t payload = verdict(number, 0, 0);
+		uint32_t payload = verdict(number, 0, 0, 0);
 		uint32_t supervisor = supervisor_verdict(number);
 		bool is_right = false;
 		if (listed[number] == LISTED_NOT)
@@ -123,6 +134,8 @@ START_TEST(every_number_is_what_the_table_says)
 			is_right = payload == REFUSED(0) && supervisor == REFUSED(0);
 		if (listed[number] == LISTED_NOSYS)
 			is_right = payload == REFUSED(ENOSYS) && supervisor == REFUSED(ENOSYS);
+		if (listed[number] == LISTED_NOTSUP)
+			is_right = payload == REFUSED(ENOTSUP) && supervisor == REFUSED(ENOTSUP);
 		if (listed[number] == LISTED_CHECK) /* filter_verdicts looks at the arguments */
 			is_right = payload == ALLOWED || (payload & SECCOMP_RET_ERRNO);
 		if (listed[number] == LISTED_LATER)
@@ -130,7 +143,7 @@ START_TEST(every_number_is_what_the_table_says)
 				   (payload != ALLOWED || number == SYS_prlimit64);
 		ck_assert_msg(is_right, "number %ld: payload %x, supervisor %x", number, payload,
 			supervisor);
-		ck_assert_uint_eq(verdict(X32 | number, 0, 0), REFUSED(ENOSYS));
+		ck_assert_uint_eq(verdict(X32 | number, 0, 0, 0), REFUSED(ENOSYS));
 	}
 }
 END_TEST
@@ -142,6 +155,7 @@ START_TEST(filter_verdicts)
 		uint64_t first;
 		uint64_t second;
 		uint32_t expected;
+		uint64_t third;
 	} rows[] = {
 		{ SYS_read, 0, 0, ALLOWED },
 		{ SYS_execve, 0, 0, ALLOWED },
@@ -167,6 +181,14 @@ START_TEST(filter_verdicts)
 		{ SYS_ioctl, 0, 0x5401, ALLOWED },
 		{ SYS_ioctl, 0, 0x5412, REFUSED(EPERM) },
 		{ SYS_ioctl, 0, 1ull << 32 | 0x5412, REFUSED(EPERM) },
+		{ SYS_ioctl, 0, 0x80086601, ALLOWED },        /* FS_IOC_GETFLAGS */
+		{ SYS_ioctl, 0, 0x40086602, REFUSED(EPERM) }, /* FS_IOC_SETFLAGS */
+		{ SYS_ioctl, 0, 0x401c5820, REFUSED(EPERM) }, /* FS_IOC_FSSETXATTR */
+		{ SYS_setsockopt, 0, SOL_SOCKET, ALLOWED, SO_SNDBUF },
+		{ SYS_setsockopt, 0, SOL_SOCKET, REFUSED(EPERM), SO_ATTACH_FILTER },
+		{ SYS_setsockopt, 0, SOL_SOCKET, REFUSED(EPERM), SO_ATTACH_BPF },
+		{ SYS_setsockopt, 0, SOL_SOCKET, REFUSED(EPERM), SO_ATTACH_REUSEPORT_CBPF },
+		{ SYS_setsockopt, 0, SOL_SOCKET, REFUSED(EPERM), SO_ATTACH_REUSEPORT_EBPF },
 		{ SYS_prlimit64, 0, 7, ALLOWED },
 		{ SYS_prlimit64, 0, 4, REFUSED(EPERM) },
 		{ SYS_setrlimit, 4, 0, REFUSED(EPERM) },
@@ -185,11 +207,11 @@ START_TEST(filter_verdicts)
 		{ -1, 0, 0, REFUSED(ENOSYS) },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		ck_assert_msg(
-			verdict(rows[i].number, rows[i].first, rows[i].second) == rows[i].expected,
+		ck_assert_msg(verdict(rows[i].number, rows[i].first, rows[i].second,
+				      rows[i].third) == rows[i].expected,
 			"call %ld (%llx, %llx): %x", rows[i].number,
 			(unsigned long long)rows[i].first, (unsigned long long)rows[i].second,
-			verdict(rows[i].number, rows[i].first, rows[i].second));
+			verdict(rows[i].number, rows[i].first, rows[i].second, rows[i].third));
 }
 END_TEST
 

@@ -222,7 +222,7 @@ END_TEST
 /* What can be done to the directories themselves, and cannot be undone in full. */
 START_TEST(a_bent_directory_ends_it)
 {
-	static const char *const deeds[] = { "mode", "owner", "attribute", "acl" };
+	static const char *const deeds[] = { "mode", "owner", "attribute", "acl", "flags" };
 	for (size_t i = 0; i < ARRAY_SIZE(deeds); i++) {
 		auto_done(run) r;
 		int control = open_warm(&r);
@@ -239,6 +239,11 @@ START_TEST(a_bent_directory_ends_it)
 	ck_assert_int_eq(r.result.exit_code, 0);
 	ck_assert(run_warm(&r, control, ARGV("is-of-today", "/tmp")));
 	ck_assert_int_eq(r.result.exit_code, 0);
+	ck_assert(run_warm(&r, control, ARGV("change-time", "/work", "touch")));
+	char chosen[64];
+	snprintf(chosen, sizeof(chosen), "%s", buf_string(&r.out));
+	ck_assert(run_warm(&r, control, ARGV("change-time", "/work")));
+	ck_assert_str_ne(buf_string(&r.out), chosen);
 	sandbox_close(&control);
 }
 END_TEST

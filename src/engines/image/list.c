@@ -48,7 +48,7 @@ static struct json *names_of(const struct listing *listing, const char *digest)
 		const char *name = listing->entries[i]->d_name;
 		auto_done(buf) text = {};
 		struct err ignored;
-		if (!str_is_file_name(view_string(name), NAME_MAX) || strchr(name, '.'))
+		if (!str_is_file_name(view_string(name), NAME_MAX))
 			continue;
 		if (read_beneath(listing->directory, name, REFERENCE_BYTES_MAX, &text, &ignored) <
 				0 ||

@@ -70,11 +70,23 @@ static int hide_self(struct err *err)
 	return 0;
 }
 
+/* What a service is spared when memory is short, its sandboxes are not. */
+static void become_ordinary_for_oom(void)
+{
+	char sign = 0;
+	struct err ignored;
+	auto_close fd = -1;
+	if (fd_open("/proc/self/oom_score_adj", O_RDWR, 0, &fd, &ignored) == 0 &&
+		read(fd, &sign, 1) == 1 && sign == '-')
+		(void)!pwrite(fd, "0", 1, 0);
+}
+
 int build_become(struct slot *slot, struct err *err)
 {
 	sigset_t all;
 	(void)sigfillset(&all);
 	(void)umask(0);
+	become_ordinary_for_oom();
 	slot->host_uid = SANDBOX_UID_BASE + (uint32_t)getpid();
 	TRY(rootless_enter(slot, err));
 	if (!slot->is_rootless)
@@ -198,6 +210,7 @@ int build_receive(struct slot *slot, struct err *err)
 	slot->config.is_warm = slot->config.tier == SANDBOX_TIER_WARM || slot->config.is_zygote;
 	slot->config.is_prepared = kind == WIRE_PREPARE;
 	slot->config.is_parked = slot->config.tier == SANDBOX_TIER_PARKED || slot->config.is_zygote;
+	slot->config.program = slot->parsed.plan.argv[0]; /* later plans have other text */
 	slot->config.allow_exec_in_work = slot->parsed.plan.allow_exec_in_work;
 	return check_root(slot, err);
 }
@@ -254,7 +267,7 @@ static int receive_run(struct slot *slot, const struct sandbox_plan *prepared, s
 	TRY(receive_plan(slot, &kind, err));
 	const struct sandbox_plan *plan = &slot->parsed.plan;
 	const char *difference = fixed_difference(prepared, plan);
-	if (slot->config.is_parked && !is_same_program(prepared->argv[0], plan->argv[0]))
+	if (slot->config.is_parked && !is_same_program(slot->config.program, plan->argv[0]))
 		difference = "program";
 	if (kind != WIRE_PLAN || difference)
 		return err_set(err, E_CONFLICT, "this sandbox was prepared for another %s",

@@ -250,6 +250,22 @@ static bool remove_group(int slice, const char *name)
 	return false;
 }
 
+/*
+ * v2: a slice that stands may be one whose maker has not enabled its controllers yet, or died
+ * before. Then the files of the limits are missing, and it is done again.
+ */
+static int set_first_limits(
+	struct cgroup *group, const struct sandbox_limits *limits, struct err *err)
+{
+	char slice[PATH_BYTES];
+	int status = cgroup_set_limits(group, limits, err);
+	if (status == 0 || group->backend != SANDBOX_BACKEND_CGROUP_V2)
+		return status;
+	TRY(slice_path(group, 0, slice, err));
+	TRY(make_slice(group, slice, err));
+	return cgroup_set_limits(group, limits, err);
+}
+
 static int make_one(struct cgroup *group, int controller, struct err *err)
 {
 	char slice[PATH_BYTES];
@@ -323,7 +339,7 @@ int cgroup_make(struct cgroup *ret_group, int pid, bool is_rootless,
 	for (int i = 0; status == 0 && i < controller_count(group.backend); i++)
 		status = make_one(&group, i, err);
 	if (status == 0)
-		status = cgroup_set_limits(&group, limits, err);
+		status = set_first_limits(&group, limits, err);
 	if (status == 0)
 		open_gauges(&group);
 	if (status < 0) {

@@ -167,7 +167,8 @@ static enum collect_why judge(const struct tree *tree, const struct entry *entry
 		{ S_IFIFO, COLLECT_FIFO },
 		{ S_IFSOCK, COLLECT_SOCKET },
 	};
-	if (strlen(name) > tree->limits->name_bytes || !collect_is_printable(view_string(name)))
+	if (strlen(name) > tree->limits->name_bytes ||
+		(!tree->limits->any_name && !collect_is_printable(view_string(name))))
 		return COLLECT_NAME;
 	if (strlen(entry->path) > COLLECT_PATH_MAX)
 		return COLLECT_PATH;

@@ -37,6 +37,7 @@ struct collect_limits {
 	uint32_t entries;     /* looked at, of any kind */
 	uint32_t depth;       /* names in a path: 1 is a file in the root of the tree */
 	uint32_t name_bytes;  /* one name */
+	bool any_name;        /* also what is no printable UTF-8: collect_file.path is raw then */
 	uint32_t skips;       /* rows of the report on what was left; at most COLLECT_ENTRIES_MAX */
 };
 

@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,17 +23,30 @@
 
 enum { STEP_BYTES = 8 * 1024, STEPS_PER_PUMP = 64, PATH_BYTES = 40 };
 
+/*
+ * Whoever gave it may do what we open it for, or our rights would be lent. The name of a terminal's
+ * master makes another terminal.
+ */
+static bool can_reopen(int fd, int mode)
+{
+	struct stat status;
+	unsigned number;
+	int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
+	if (flags < 0 || (flags & (O_PATH | O_NONBLOCK)) || fstat(fd, &status) < 0)
+		return false;
+	bool is_open_so = (flags & O_ACCMODE) == mode || (flags & O_ACCMODE) == O_RDWR;
+	bool is_terminal = S_ISCHR(status.st_mode) && ioctl(fd, TIOCGPTN, &number) < 0;
+	return is_open_so && (S_ISFIFO(status.st_mode) || is_terminal);
+}
+
 /* The same pipe or terminal under flags of our own; the given descriptor if that cannot be. */
-static int reopen(int host_proc, int fd, int flags)
+static int reopen(int host_proc, int fd, int mode)
 {
 	char path[PATH_BYTES];
-	struct stat status;
 	struct err ignored;
-	if (fd < 0 || (fcntl(fd, F_GETFL) & O_NONBLOCK) || fstat(fd, &status) < 0 ||
-		!(S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) ||
-		str_format(path, sizeof(path), &ignored, "self/fd/%d", fd) < 0)
+	if (!can_reopen(fd, mode) || str_format(path, sizeof(path), &ignored, "self/fd/%d", fd) < 0)
 		return fd;
-	int again = openat(host_proc, path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	int again = openat(host_proc, path, mode | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (again < 0)
 		return fd;
 	(void)close(fd);

@@ -3,9 +3,13 @@
  *
  * Theory. A tmpfs counts its inodes and blocks exactly. When these are as many as before the first
  * run, and the five directories have the mode, owner and extended attributes they had, then nothing
- * that a run can read by a name is left of the last one. (Their ctime still tells when it was.) So
+ * that a run can read by a name is left of the last one. So
  * the usual case, a run that left nothing, costs one statfs and ten looks. A few things left are
  * removed, many or strange ones are a reason to throw the sandbox away.
+ *
+ * The change time of a directory cannot be set, but its moment can be chosen; so when it is another
+ * one, the times are set again, which makes it the moment of that. Flags of a directory (chattr)
+ * are not looked at: the filter lets nobody set any.
  *
  * Everything inside is dead and the root is read-only, so paths cannot be changed under us.
  */
@@ -33,7 +37,8 @@ static bool look(struct disk_state *ret_state)
 		if (lstat(places[i], &place) < 0)
 			return false;
 		ret_state->places[i] = (struct disk_place){ place.st_mode, place.st_uid,
-			place.st_gid, llistxattr(places[i], NULL, 0), place.st_mtim };
+			place.st_gid, llistxattr(places[i], NULL, 0), place.st_atim, place.st_mtim,
+			place.st_ctim };
 	}
 	return true;
 }
@@ -63,13 +68,33 @@ static void wipe(int parent, const char *name, unsigned *room)
 	(void)closedir(list);
 }
 
+static bool is_same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
 static bool is_same_place(const struct disk_place *a, const struct disk_place *b)
 {
 	return a->mode == b->mode && a->uid == b->uid && a->gid == b->gid &&
 	       a->attributes == b->attributes;
 }
 
-bool disk_restore(const struct disk_state *state)
+/* As they were, so that times cannot be a message to the next run. */
+static bool restore_times(struct disk_place *noted, const struct disk_place *now, const char *path)
+{
+	const struct timespec times[2] = { noted->accessed, noted->modified };
+	struct stat place;
+	if (is_same_time(&now->accessed, &noted->accessed) &&
+		is_same_time(&now->modified, &noted->modified) &&
+		is_same_time(&now->changed, &noted->changed))
+		return true;
+	if (utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW) < 0 || lstat(path, &place) < 0)
+		return false;
+	noted->changed = place.st_ctim;
+	return true;
+}
+
+bool disk_restore(struct disk_state *state)
 {
 	unsigned room = DISK_WIPE_MAX;
 	struct disk_state now;
@@ -81,15 +106,9 @@ bool disk_restore(const struct disk_state *state)
 		if (!look(&now))
 			return false;
 	}
-	for (size_t i = 0; i < DISK_PLACES; i++) {
-		const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
-			state->places[i].modified };
-		if (!is_same_place(&now.places[i], &state->places[i]))
+	for (size_t i = 0; i < DISK_PLACES; i++)
+		if (!is_same_place(&now.places[i], &state->places[i]) ||
+			!restore_times(&state->places[i], &now.places[i], places[i]))
 			return false;
-		if ((now.places[i].modified.tv_sec != times[1].tv_sec ||
-			    now.places[i].modified.tv_nsec != times[1].tv_nsec) &&
-			utimensat(AT_FDCWD, places[i], times, AT_SYMLINK_NOFOLLOW) < 0)
-			return false;
-	}
 	return now.free_files == state->free_files && now.free_blocks == state->free_blocks;
 }

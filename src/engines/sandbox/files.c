@@ -10,8 +10,8 @@
  */
 #include "engines/sandbox/files.h"
 
-#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fanotify.h>
@@ -84,14 +84,19 @@ static void merge(struct files *files)
 	files->count = files->merged = kept;
 }
 
+static bool is_full(const struct files *files, size_t size)
+{
+	return files->count >= 2 * (size_t)ROWS_MAX || files->text_bytes + size > TEXT_BYTES_MAX;
+}
+
 static void add_row(struct files *files, char *path, uint32_t access, const uint8_t *sha256)
 {
 	size_t size = strlen(path) + 1;
 	if (files->count >= MAX(2 * files->merged, (size_t)ROWS_FIRST))
 		merge(files);
-	if (files->count >= 2 * (size_t)ROWS_MAX || files->text_bytes + size > TEXT_BYTES_MAX)
+	if (is_full(files, size) && !files->is_truncated) /* else that was in vain before */
 		merge(files);
-	if (files->count >= 2 * (size_t)ROWS_MAX || files->text_bytes + size > TEXT_BYTES_MAX) {
+	if (is_full(files, size)) {
 		files->is_truncated = true;
 		mem_free(path);
 		return;
@@ -134,9 +139,10 @@ static bool drain(struct files *files, unsigned reads)
 {
 	uint8_t buffer[BUFFER_BYTES] __attribute__((aligned(8)));
 	for (unsigned i = 0; i < reads; i++) {
-		ssize_t size = read(files->group, buffer, sizeof(buffer));
-		if (size < 0 && (errno == EAGAIN || errno == EBADF))
+		struct pollfd waiting = { .fd = files->group, .events = POLLIN };
+		if (poll(&waiting, 1, 0) <= 0)
 			return false;
+		ssize_t size = read(files->group, buffer, sizeof(buffer));
 		if (size <= 0) { /* this event could not be given a descriptor; it is gone */
 			files->lost++;
 			continue;
@@ -184,24 +190,42 @@ static char *join(const char *directory, const char *path)
 	return mem_string(buf_string(&joined));
 }
 
-/* Everything that stands in a writable directory now; what is no plain file without a digest. */
-static void walk(struct files *files, const char *directory, uint64_t bytes)
+/* Who cancels or goes away does not wait for digests. */
+static int check_caller(void *context, struct view bytes, struct err *err)
 {
+	const struct slot *slot = context;
+	struct pollfd caller = { .fd = slot->control, .events = POLLIN };
+	(void)bytes;
+	return poll(&caller, 1, 0) > 0 ? err_set(err, E_UNAVAILABLE, "cancelled") : 0;
+}
+
+/*
+ * Everything that stands in a writable directory now; what is no plain file without a digest. All
+ * directories share the bytes: holes count, so that the time for it is bounded.
+ */
+static void walk(struct slot *slot, const char *directory, uint64_t *bytes)
+{
+	struct files *files = slot->files_used;
+	const struct collect_sink sink = { .context = slot, .bytes = check_caller };
 	struct err err;
 	auto_done(collect_report) report = {};
-	const struct collect_limits limits = { .total_bytes = bytes,
+	const struct collect_limits limits = { .total_bytes = *bytes,
+		.any_name = true,
 		.files = COLLECT_ENTRIES_MAX,
 		.entries = COLLECT_ENTRIES_MAX,
 		.depth = WALK_DEPTH,
 		.name_bytes = COLLECT_NAME_MAX,
 		.skips = COLLECT_ENTRIES_MAX };
 	auto_close fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || collect_tree(fd, &limits, NULL, &report, &err) < 0) {
+	if (fd < 0 || collect_tree(fd, &limits, &sink, &report, &err) < 0) {
 		files->is_truncated = true;
 		return;
 	}
 	files->is_truncated |= report.is_truncated || report.why_counts[COLLECT_DEPTH] ||
-			       report.why_counts[COLLECT_PATH];
+			       report.why_counts[COLLECT_PATH] ||
+			       report.why_counts[COLLECT_UNREADABLE] ||
+			       report.why_counts[COLLECT_CHANGED];
+	*bytes -= report.bytes;
 	for (size_t i = 0; i < report.file_count; i++) {
 		auto_free char *path = join(directory, report.files[i].path);
 		add_row(files, collect_escape(view_string(path)), SANDBOX_ACCESS_LEFT,
@@ -230,8 +254,9 @@ void files_report(struct slot *slot)
 	while (drain(files, READS_AT_ONCE)) /* ends: nobody is left to add to it */
 		;
 	fd_close(&files->group); /* the walk is ours, not the program's */
+	uint64_t bytes = slot->parsed.plan.limits.disk_bytes;
 	for (size_t i = 0; i < ARRAY_SIZE(writable); i++)
-		walk(files, writable[i], slot->parsed.plan.limits.disk_bytes);
+		walk(slot, writable[i], &bytes);
 	merge(files);
 	if (files->count > ROWS_MAX)
 		files->is_truncated = true;

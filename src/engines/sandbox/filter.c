@@ -50,6 +50,7 @@ enum action {
 	ACTION_ENOSYS,
 	ACTION_FAKE, /* answers success without doing it */
 	ACTION_EAFNOSUPPORT,
+	ACTION_ENOTSUP,
 	ACTION_ENOMEM,
 	ACTION_KILL,
 	ACTION_CLONE, /* from here on: a tail looks at an argument */
@@ -61,6 +62,7 @@ enum action {
 	ACTION_PRCTL,
 	ACTION_SETRLIMIT,
 	ACTION_PRLIMIT,
+	ACTION_SOCKOPT,
 	ACTION_COUNT,
 };
 
@@ -68,6 +70,7 @@ enum action {
 #define CHECK(name, rule) [SYS_##name] = ACTION_##rule,
 #define FAKE(name) [SYS_##name] = ACTION_FAKE,
 #define NOSYS(name) [SYS_##name] = ACTION_ENOSYS,
+#define NOTSUP(name) [SYS_##name] = ACTION_ENOTSUP,
 #define LATER(name, rule) [SYS_##name] = ACTION_ALLOW,
 
 static const uint8_t base[NUMBERS] = {
@@ -80,11 +83,13 @@ static const uint8_t base[NUMBERS] = {
 #undef CHECK
 #undef FAKE
 #undef NOSYS
+#undef NOTSUP
 #undef LATER
 #define ALLOW(name)
 #define CHECK(name, rule)
 #define FAKE(name)
 #define NOSYS(name)
+#define NOTSUP(name)
 #define LATER(name, rule) [SYS_##name] = ACTION_##rule,
 
 static const uint8_t lock[NUMBERS] = {
@@ -97,6 +102,7 @@ static const uint32_t returns[ACTION_CLONE] = {
 	[ACTION_ENOSYS] = SECCOMP_RET_ERRNO | ENOSYS,
 	[ACTION_FAKE] = SECCOMP_RET_ERRNO | 0,
 	[ACTION_EAFNOSUPPORT] = SECCOMP_RET_ERRNO | EAFNOSUPPORT,
+	[ACTION_ENOTSUP] = SECCOMP_RET_ERRNO | ENOTSUP,
 	[ACTION_ENOMEM] = SECCOMP_RET_ERRNO | ENOMEM,
 	[ACTION_KILL] = SECCOMP_RET_KILL_PROCESS,
 };
@@ -123,15 +129,23 @@ struct check {
 static const struct check checks[ACTION_COUNT] = {
 	[ACTION_CLONE] = { 0, true, ACTION_EPERM, ACTION_ALLOW, 1, { CLONE_REFUSED } },
 	[ACTION_SOCKET] = { 0, false, ACTION_ALLOW, ACTION_EAFNOSUPPORT, 1, { 1 /* AF_UNIX */ } },
-	/* TIOCSTI TIOCLINUX TIOCSETD TIOCCONS: input injection, consoles, line disciplines */
-	[ACTION_IOCTL] = { 1, false, ACTION_EPERM, ACTION_ALLOW, 4,
-		{ 0x5412, 0x541c, 0x5423, 0x541d } },
+	/*
+	 * TIOCSTI TIOCLINUX TIOCSETD TIOCCONS: input injection, consoles, line disciplines.
+	 * FS_IOC_SETFLAGS FS_IOC_FSSETXATTR: flags of a directory that disk.c does not see.
+	 */
+	[ACTION_IOCTL] = { 1, false, ACTION_EPERM, ACTION_ALLOW, 6,
+		{ 0x5412, 0x541c, 0x5423, 0x541d, 0x40086602, 0x401c5820 } },
 	[ACTION_MMAP] = { 3, true, ACTION_ENOMEM, ACTION_ALLOW, 1, { 0x40000 /* MAP_HUGETLB */ } },
 	[ACTION_MEMFD] = { 1, true, ACTION_EPERM, ACTION_ALLOW, 1,
 		{ 0x4 | 0x10 /* MFD_HUGETLB MFD_EXEC */ } },
 	/* RLIMIT_CORE stays 1, see payload.c; reading it is refused along with setting it. */
 	[ACTION_SETRLIMIT] = { 0, false, ACTION_EPERM, ACTION_ALLOW, 1, { 4 } },
 	[ACTION_PRLIMIT] = { 1, false, ACTION_EPERM, ACTION_ALLOW, 1, { 4 } },
+	/*
+	 * SO_ATTACH_FILTER, _BPF, _REUSEPORT_CBPF, _REUSEPORT_EBPF: programs compiled into memory
+	 * that no group counts, of which the whole machine has so much (bpf_jit_limit).
+	 */
+	[ACTION_SOCKOPT] = { 2, false, ACTION_EPERM, ACTION_ALLOW, 4, { 26, 50, 51, 52 } },
 	[ACTION_PERSONALITY] = { 0, false, ACTION_ALLOW, ACTION_EPERM, 2, { 0xffffffff, 0 } },
 	[ACTION_PRCTL] = { 0, false, ACTION_ALLOW, ACTION_EPERM, 14,
 		{ PR_SET_NAME, PR_GET_NAME, PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_GET_DUMPABLE,

@@ -2,12 +2,14 @@
  * The one table of system calls (x86-64): what a payload may do. Not listed and known: EPERM;
  * number not known: ENOSYS. LATER: the supervisor needs it, so the first stage of the filter allows
  * it; what a payload gets is decided by the second. See filter.c for the meaning of the actions.
- * No include guard: it is included where ALLOW, CHECK, FAKE, NOSYS and LATER are defined.
+ * No include guard: it is included where ALLOW, CHECK, FAKE, NOSYS, NOTSUP and LATER are defined.
  *
  * Left out on purpose: everything that makes namespaces or mounts, ptrace and other ways into
  * foreign memory, io_uring (works past this filter), bpf, perf, userfaultfd, keys, inotify and
  * fanotify (see other sandboxes through shared inodes), mincore and cachestat (page-cache probes),
- * SysV and POSIX queues, handles, modules, clocks, new filters, memfd_secret, mempolicy.
+ * SysV and POSIX queues, handles, modules, clocks, new filters, memfd_secret, mempolicy. And what
+ * takes memory of the kernel that no group counts: extended attributes (access lists) and filters
+ * of sockets.
  */
 /* clang-format off */
 
@@ -20,7 +22,7 @@ ALLOW(chdir) ALLOW(fchdir) ALLOW(rename) ALLOW(mkdir) ALLOW(rmdir) ALLOW(creat) 
 ALLOW(unlink) ALLOW(symlink) ALLOW(readlink) ALLOW(chmod) ALLOW(fchmod) ALLOW(chown) ALLOW(fchown)
 ALLOW(lchown) ALLOW(umask) ALLOW(utime) ALLOW(mknod) ALLOW(statfs) ALLOW(fstatfs) ALLOW(getxattr)
 ALLOW(lgetxattr) ALLOW(fgetxattr) ALLOW(listxattr) ALLOW(llistxattr) ALLOW(flistxattr)
-ALLOW(setxattr) ALLOW(lsetxattr) ALLOW(fsetxattr) ALLOW(removexattr) ALLOW(lremovexattr)
+NOTSUP(setxattr) NOTSUP(lsetxattr) NOTSUP(fsetxattr) ALLOW(removexattr) ALLOW(lremovexattr)
 ALLOW(fremovexattr) ALLOW(getdents64) ALLOW(fadvise64) ALLOW(utimes) ALLOW(openat) ALLOW(mkdirat)
 ALLOW(mknodat) ALLOW(fchownat) ALLOW(futimesat) ALLOW(newfstatat) ALLOW(unlinkat) ALLOW(renameat)
 ALLOW(linkat) ALLOW(symlinkat) ALLOW(readlinkat) ALLOW(fchmodat) ALLOW(faccessat) ALLOW(pselect6)
@@ -67,8 +69,8 @@ ALLOW(getcpu) ALLOW(getrandom)
 /* local sockets */
 CHECK(socket, SOCKET) CHECK(socketpair, SOCKET) ALLOW(bind) ALLOW(connect) ALLOW(listen)
 ALLOW(accept) ALLOW(accept4) ALLOW(shutdown) ALLOW(getsockname) ALLOW(getpeername) ALLOW(sendto)
-ALLOW(recvfrom) ALLOW(sendmsg) ALLOW(recvmsg) ALLOW(sendmmsg) ALLOW(recvmmsg) ALLOW(setsockopt)
-ALLOW(getsockopt)
+ALLOW(recvfrom) ALLOW(sendmsg) ALLOW(recvmsg) ALLOW(sendmmsg) ALLOW(recvmmsg) ALLOW(getsockopt)
+CHECK(setsockopt, SOCKOPT)
 
 /* newer than the oldest headers we build with: by number, see filter_numbers.h */
 ALLOW(fchmodat2) ALLOW(map_shadow_stack) ALLOW(futex_wake) ALLOW(futex_wait) ALLOW(futex_requeue)

@@ -103,7 +103,8 @@ static bool is_special(const char *name)
 static int note_entry(struct slot *slot, int root, const struct dirent *entry, struct err *err)
 {
 	bool is_dir = entry->d_type == DT_DIR;
-	if (entry->d_name[0] == '.' || entry->d_type == DT_LNK || is_special(entry->d_name))
+	if (str_equal(entry->d_name, ".") || str_equal(entry->d_name, "..") ||
+		entry->d_type == DT_LNK || is_special(entry->d_name))
 		return 0;
 	if (slot->entry_count == SLOT_ENTRIES_MAX)
 		return err_set(err, E_LIMIT,

@@ -30,7 +30,8 @@
 enum {
 	FSOPEN_CLOEXEC_FLAG = 1,
 	FSMOUNT_CLOEXEC_FLAG = 1,
-	MOVE_FROM_FD = 4, /* MOVE_MOUNT_F_EMPTY_PATH */
+	MOVE_FROM_FD = 4,   /* MOVE_MOUNT_F_EMPTY_PATH */
+	RECURSIVE = 0x8000, /* AT_RECURSIVE */
 	NUMBER_BYTES_MAX = 24,
 	LAYERS_BYTES_MAX = 128,
 	LAYERS_MAX = 3,
@@ -356,7 +357,8 @@ static long mount_input(int mount, const char *target, const char **ret_step)
 	};
 	if (mount < 0)
 		return 0;
-	STEP(sys5(mount_setattr, mount, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)),
+	STEP(sys5(mount_setattr, mount, "", AT_EMPTY_PATH | RECURSIVE, &attributes,
+		     sizeof(attributes)),
 		target);
 	STEP(sys5(move_mount, mount, "", AT_FDCWD, target, MOVE_FROM_FD), target);
 	return 0;

@@ -16,6 +16,7 @@
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -198,6 +199,23 @@ static long live_by_supervisor(const struct slot *slot)
 	return status == 0 && sys3(poll, &supervisor, 1, 0) ? -EOWNERDEAD : status;
 }
 
+/*
+ * Whatever class, priority or personality the caller has: a stranger in a real-time class would not
+ * let its supervisor run, and no clock would be kept.
+ */
+static long be_ordinary(const char **ret_step)
+{
+	enum { PRIORITY_OF_NICE_0 = 20 }; /* the raw call answers 20 - nice */
+	const struct sched_param none = {};
+	long policy = sys1(sched_getscheduler, 0);
+	if (policy == SCHED_FIFO || policy == SCHED_RR)
+		STEP(sys3(sched_setscheduler, 0, SCHED_OTHER, &none), "scheduling class");
+	if (sys2(getpriority, PRIO_PROCESS, 0) > PRIORITY_OF_NICE_0)
+		STEP(sys3(setpriority, PRIO_PROCESS, 0, 0), "priority");
+	STEP(sys1(personality, 0), "personality");
+	return 0;
+}
+
 static long shed(struct slot *slot, const char **ret_step)
 {
 	const uint64_t no_signals = 0;
@@ -208,6 +226,7 @@ static long shed(struct slot *slot, const char **ret_step)
 	STEPS(set_rlimits(slot, ret_step));
 	STEP(sys0(setsid), "setsid");
 	STEP(sys1(umask, S_IWGRP | S_IWOTH) < 0 ? -1L : 0L, "umask");
+	STEPS(be_ordinary(ret_step));
 	STEP(choose_profile(slot), "AppArmor profile " APPARMOR_PROFILE);
 	STEPS(enter_namespaces(slot, ret_step));
 	STEP(sys2(setns, slot->userns, CLONE_NEWUSER), "entering the user namespace");

@@ -159,7 +159,7 @@ struct sandbox_files {
 	int root_fd; /* directory: the read-only image (required); at most 255 entries at its top */
 	int mask_fd; /* directory laid over the image: whiteouts hide its files */
 	int app_fd;  /* detached mount (open_tree or fsmount) that appears at /app; moved; without
-			root: a directory */
+			root: a directory. One mount: the file set of others below is not traced */
 	int data_fd; /* the same at /data */
 	/*
 	 * Bytes are copied by the supervisor, the payload never holds these. A receiver that takes
@@ -320,7 +320,8 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
  *         writes its exit code as one byte to descriptor 65. The later argv names the same program.
  *
  *         SANDBOX_TIER_WARM: as hot, but for many runs of ONE tenant, one after the other. A run
- *         ends with READY instead of GONE: nothing of it is left, and sandbox_start may follow. It
+ *         ends with READY instead of GONE: nothing of it is left but the numbers the kernel has
+ *         come to (of processes, inodes, places in a directory), and sandbox_start may follow. It
  *         ends with GONE when it was the last: it did not end by its own exit, met a limit, had
  *         results, left more than 1,024 files or changed one of the writable directories itself
  *         (mode, attributes), or the caller closed. No SANDBOX_TRACE_FILES. E_UNSUPPORTED (in

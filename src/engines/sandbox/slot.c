@@ -201,6 +201,8 @@ static void reap(struct loop *loop, bool is_last)
 			loop->usage = usage;
 			if (!slot->has_told_exit)
 				payload_ended(loop, status);
+			else /* we killed it then */
+				status = slot->result.exit_code << 8;
 		} else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
 			cause_memory(slot);
 		}

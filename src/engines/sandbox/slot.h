@@ -74,6 +74,7 @@ struct slot_entry {
 
 struct slot_config {
 	enum sandbox_tier tier;
+	const char *program; /* a parked one serves no other */
 	bool allow_exec_in_work;
 	bool is_prepared; /* a run's PID 1 and payload are built before its plan is known */
 	bool is_warm;     /* one run after the other: see warm.c; a zygote's too */
