@@ -1,9 +1,16 @@
 # Runs inside a sandbox built ahead, before anybody's code or data is there: warms the interpreter
 # up, says so, waits for its one job, becomes it. Never used twice. See sandbox_prepare().
+#
+# The job must not be able to tell. What is usual (FILE or -c CODE, an end with nothing left to
+# write) is done here, and fast; all else is left to the interpreter itself, at the start by exec(),
+# at the end by returning to it.
 import sys
 import os
+import gc
 import _imp
 import _warnings
+
+INTERRUPTED = "interrupted"  # instead of an exit code
 
 
 def warm_up():
@@ -17,11 +24,14 @@ def warm_up():
     stdout = sys.stdout
     with open("/dev/null", "w", encoding=stdout.encoding) as sys.stdout:
         for _ in range(2):
-            run(take_job(b"/\x003\0python3\0-c\0" + source.encode() + b"\0PATH=/bin\0"))
-            sys.stdout.flush()
+            run(*load(take_job(b"/\x003\0python3\0-c\0" + source.encode() + b"\0PATH=/bin\0")[0]))
+            flush()
+            has_open_files()
     sys.stdout = stdout
     with open("/dev/null", "rb") as null:
         null.read()
+    import atexit
+    gc.freeze()  # no look at our own things when those of the job are collected
 
 
 def read_job():
@@ -36,15 +46,23 @@ def read_job():
 
 
 def take_job(job):
+    """The arguments, and what the environment tells the interpreter."""
     strings = [os.fsdecode(s) for s in job.split(b"\0")[:-1]]
     end = 2 + int(strings[1])
     argv, env = strings[2:end], strings[end:]
     os.environ.clear()
     for entry in env:
         name, _, value = entry.partition("=")
-        os.environ[name] = value
+        os.environ.setdefault(name, value)
+    if "TZ" in os.environ:
+        import time
+        time.tzset()
     os.chdir(strings[0])
-    return argv
+    return argv, settings_of(env)
+
+
+def settings_of(env):
+    return {entry for entry in env if entry.startswith("PYTHON")}
 
 
 def code_of(source, path):
@@ -54,8 +72,10 @@ def code_of(source, path):
     found = []
 
     def take(frame, event, argument):
-        found.append(frame.f_code)
-        raise InterruptedError
+        code = frame.f_code
+        if (code.co_filename, code.co_name) == ("<string>", "<module>"):  # else a codec's
+            found.append(code)
+            raise InterruptedError
 
     filters = _warnings.filters[:]
     _warnings.filters.insert(0, ("error", None, Warning, None, 0))
@@ -76,83 +96,132 @@ def code_of(source, path):
 
 def load(argv):
     """python FILE ARG... or python -c CODE ARG...: the code object, and sys as python sets it."""
+    sys.orig_argv = argv
     if argv[1] == "-c":
         sys.argv, sys.path[0] = ["-c"] + argv[3:], ""
         return code_of(argv[2], "<string>"), None
     path = argv[1]
-    sys.argv, sys.path[0] = argv[1:], os.path.dirname(os.path.abspath(path))
+    sys.argv, sys.path[0] = argv[1:], os.path.dirname(os.path.realpath(path))
+    if sys.version_info >= (3, 9) and not path.startswith("/"):
+        path = os.getcwd() + "/" + path
     with open(path, "rb") as file:
         return code_of(file.read(), path), path
 
 
-def exit_code(error):
-    if error.code is None:
-        return 0
-    if isinstance(error.code, int):
-        return error.code & 0xff
-    print(error.code, file=sys.stderr)
-    return 1
+def trimmed(error):
+    """Without our frames: they are not part of the story."""
+    frames = error.__traceback__
+    while frames and frames.tb_frame.f_globals.get("__name__") == "__cupel_park__":
+        frames = frames.tb_next
+    return error.with_traceback(frames)
 
 
 def report(error):
-    import traceback
-    frames = error.__traceback__
-    while frames and frames.tb_frame.f_globals.get("__name__") == "__cupel_park__":
-        frames = frames.tb_next  # ours are not part of the story
-    error = error.with_traceback(frames)
-    hook = sys.excepthook
-    if hook is not sys.__excepthook__:
-        hook(type(error), error, frames)
-    else:
-        traceback.print_exception(type(error), error, frames)
-    return 1
-
-
-def run(argv):
-    status = 0
+    """As the interpreter does of what nobody caught."""
+    error = trimmed(error)
     try:
-        code, path = load(argv)
-        main = type(sys)("__main__")
-        if path:
-            main.__file__ = path
-        main.__builtins__ = __builtins__
-        sys.modules["__main__"] = main
-        exec(code, main.__dict__)
+        sys.excepthook(type(error), error, error.__traceback__)
+    except SystemExit as second:
+        return second
+    except BaseException as second:
+        second.__context__ = None
+        print("Error in sys.excepthook:", file=sys.stderr)
+        sys.__excepthook__(type(second), second, trimmed(second).__traceback__)
+        print("\nOriginal exception was:", file=sys.stderr)
+        sys.__excepthook__(type(error), error, error.__traceback__)
+    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+
+
+def new_main(path):
+    main = type(sys)("__main__")
+    importer = sys.modules["_frozen_importlib"].BuiltinImporter
+    if path:
+        importer = sys.modules["_frozen_importlib_external"].SourceFileLoader("__main__", path)
+        main.__file__, main.__cached__ = path, None
+    main.__loader__, main.__annotations__, main.__builtins__ = importer, {}, __builtins__
+    sys.modules["__main__"] = main
+    return main.__dict__
+
+
+def run(code, path):
+    """Gives the exit code; or SystemExit, where that says something else; or INTERRUPTED."""
+    try:
+        exec(code, new_main(path))
     except SystemExit as error:
-        status = exit_code(error)
+        is_number = error.code is None or isinstance(error.code, int)
+        return (error.code or 0) if is_number else error
     except BaseException as error:
-        status = report(error)
-    return status
+        return report(error)
+    return 0
+
+
+def flush():
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        if stream is not None and not stream.closed:
+            stream.flush()
+
+
+def has_open_files():
+    names = os.listdir("/proc/self/fd")  # itself is the fifth
+    return len(names) != 5 or not {"0", "1", "2", "65"} < set(names)
+
+
+def has_modules_of_its_own():
+    """Those may hold what has yet to be written, and are not let go before the very end."""
+    for name, module in list(sys.modules.items()) if len(sys.modules) != module_count else ():
+        names = module.__dict__ if type(module) is type(sys) else {}
+        file = names.get("__file__")
+        if file is None:
+            file = getattr(names.get("__spec__"), "origin", None)
+        if name != "__main__" and file not in ("built-in", "frozen") and \
+                not str(file).startswith(sys.prefix + "/"):
+            return True
+    return False
+
+
+def end_quickly(code):
+    """All that the interpreter does at its end and a program can see; not the freeing of memory.
+    Returns where something is left to do."""
+    if "threading" in sys.modules:
+        sys.modules["threading"]._shutdown()
+    import atexit
+    atexit._run_exitfuncs()
+    flush()
+    sys.modules.pop("__main__", None)
+    gc.collect()
+    flush()
+    if not has_open_files():
+        os.write(65, bytes([code & 0xff]))
+        os._exit(code & 0xff)
 
 
 def finish(status):
-    """What the interpreter does at its end that a program can see; not the freeing of memory."""
-    try:
-        if "threading" in sys.modules:
-            sys.modules["threading"]._shutdown()
-        import atexit
-        atexit._run_exitfuncs()
-    except SystemExit as error:
-        status = exit_code(error)
-    except BaseException as error:
-        status = report(error)
-    for stream in (sys.stdout, sys.stderr):
+    # Not in a child that it forked; and a code beyond a long means something else.
+    if isinstance(status, int) and abs(status) < 2**63 and os.getpid() == own_pid:
         try:
-            if stream is not None:
-                stream.flush()
-        except (OSError, ValueError):
-            status = status or 120
+            if not has_modules_of_its_own():
+                end_quickly(status)
+        except BaseException:
+            pass
+    if status == INTERRUPTED:
+        sys.excepthook = lambda *_: None  # it was reported
+        raise KeyboardInterrupt
+    raise status if isinstance(status, SystemExit) else SystemExit(status)
+
+
+def begin(argv, settings):
+    """Only what can be told before the first line of the job has run."""
     try:
-        os.write(65, bytes([status]))
-    except OSError:
+        if settings == own_settings:
+            return load(argv)
+    except BaseException:
         pass
-    os._exit(status)
+    os.execve("/proc/self/exe", argv, os.environ)
 
 
 def zygote():
     """Fork a child for each message with its descriptors. Only children return, with their job
     to read; the parent closes what it was given, and has read nothing else."""
-    import gc
     import _signal
     import _socket
     control = _socket.socket(fileno=64)
@@ -179,15 +248,19 @@ def zygote():
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     control.detach()
     for fd, number in zip(fds, (0, 1, 2, 64, 65)):
-        os.dup2(fd, number)
+        os.dup2(fd, number, number < 3)
     for fd in fds:
         os.close(fd)
 
 
 __name__ = "__cupel_park__"
+own_settings = settings_of(name + "=" + value for name, value in os.environ.items())
 warm_up()
+os.set_inheritable(65, False)
+module_count = len(sys.modules)
 if os.fstat(64).st_mode & 0o170000 == 0o140000:  # a socket: many jobs; a pipe: one
     zygote()
 else:
     os.write(65, b"R")
-finish(run(read_job()))
+own_pid = os.getpid()
+finish(run(*begin(*read_job())))
