@@ -5,6 +5,8 @@ import http.server
 import json
 import os
 import pathlib
+import re
+import resource
 import signal
 import socket
 import subprocess
@@ -501,6 +503,55 @@ def test_a_crashed_agent_ends_its_nursery():
         os.kill(agents(service, True)[0], signal.SIGKILL)  # a nursery that dies gets a successor
         for number in range(4, 10):
             assert service.execute(script(f"print({number})"))[0] == 200
+    finally:
+        service.close()
+
+
+def test_cancel_of_a_run_that_has_ended():
+    """The agent hears of both at once: the run has ended as it has."""
+    service = Service()
+    try:
+        job = json.loads(service.call(
+            "POST", "/execute", json.dumps(script("import time; time.sleep(1); print('done')")),
+            headers={"Content-Type": "application/json", "Prefer": "respond-async"})[2])
+        time.sleep(0.7)
+        stopped = agents(service, False)
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(1.5)
+        assert service.call("DELETE", job["job_url"])[0] == 202
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+        assert service.wait_idle(10)
+        reply = service.json("GET", job["job_url"])[1]["reply"]
+        assert reply["status"] == "completed" and reply["result"]["output"] == "done\n", reply
+    finally:
+        service.close()
+
+
+def test_a_template_that_cannot_be_built_leaves_the_pool():
+    """The pool has no descriptor left for a while; sandboxes are built ahead again when it has."""
+    service = Service("--sandboxes-ready", "1")
+
+    def taken():
+        text = service.call("GET", "/metrics", token=False)[2].decode()
+        return int(re.search(r"^cupel_sandboxes_taken_total (\d+)$", text, re.M)[1])
+
+    def takes_one():
+        before = taken()
+        assert service.execute(script("print(1)"))[1]["result"]["output"] == "1\n"
+        return taken() > before
+    try:
+        assert svc.eventually(takes_one)
+        cced = service.process.pid
+        children = pathlib.Path(f"/proc/{cced}/task/{cced}/children").read_text().split()
+        pool = [int(pid) for pid in children if b"cupel-sandbox\0pool\0" ==
+                pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()][0]
+        soft, hard = resource.prlimit(pool, resource.RLIMIT_NOFILE)
+        resource.prlimit(pool, resource.RLIMIT_NOFILE, (4, hard))
+        assert svc.eventually(lambda: not takes_one() and "cannot be built" in service.log_text())
+        resource.prlimit(pool, resource.RLIMIT_NOFILE, (soft, hard))
+        assert svc.eventually(takes_one)
     finally:
         service.close()
 

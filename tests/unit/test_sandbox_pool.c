@@ -1,13 +1,14 @@
 /* The pool: hands out, refills, gives up on what cannot be built, dies without leaving anything. */
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "engines/sandbox/pool.h"
 #include "sandbox_run.h"
 
-enum { TRIES = 2000, TRY_USEC = 1000 };
+enum { TRIES = 2000, TRY_USEC = 1000, ANSWER_S = 10 };
 
 static const struct sandbox_config config = { .supervisor_path = SUPERVISOR };
 
@@ -173,8 +174,73 @@ START_TEST(gives_up_on_the_impossible)
 		(void)usleep(TRY_USEC);
 	}
 	ck_assert_uint_eq(status.failed_total, POOL_FAILURES_MAX);
-	ck_assert_fails(sandbox_pool_take(pool, "bad", &control, &err), E_UNAVAILABLE, err);
-	ck_assert_ptr_nonnull(strstr(err.message, "parking"));
+	for (int i = 0; i < TRIES / 10; i++) {
+		ck_assert_fails(sandbox_pool_take(pool, "bad", &control, &err), E_UNAVAILABLE, err);
+		ck_assert_ptr_nonnull(strstr(err.message, "parking"));
+		(void)usleep(TRY_USEC);
+	}
+	ck_assert_ok(sandbox_pool_status(pool, &status, &err), err);
+	ck_assert_uint_le(status.failed_total, POOL_FAILURES_MAX + 1); /* one try a second */
+	(void)close(pool);
+}
+END_TEST
+
+/* Of the pool's process, the only child of a test. */
+static void limit_descriptors(rlim_t count)
+{
+	struct err err;
+	struct rlimit limit;
+	auto_done(buf) text = {};
+	ck_assert_ok(fd_read_file("/proc/thread-self/children", 4096, &text, &err), err);
+	pid_t pool = (pid_t)strtol(buf_string(&text), NULL, 10);
+	ck_assert_int_eq(prlimit(pool, RLIMIT_NOFILE, NULL, &limit), 0);
+	limit.rlim_cur = count;
+	ck_assert_int_eq(prlimit(pool, RLIMIT_NOFILE, &limit, NULL), 0);
+}
+
+/* It needs no more descriptors than it holds; one that can no longer wait ends. */
+START_TEST(few_descriptors_are_enough)
+{
+	enum { FEW = 40, READY = 32 };
+	struct err err;
+	struct sandbox_pool_status status;
+	int result = 0;
+	int pool = open_pool();
+	limit_descriptors(FEW);
+	keep(pool, "x", READY);
+	wait_ready(pool, READY);
+	limit_descriptors(1);
+	for (int i = 0; i < 2; i++) /* the first finds it waiting, as it did before */
+		result = sandbox_pool_status(pool, &status, &err);
+	ck_assert_fails(result, E_UNAVAILABLE, err);
+	(void)close(pool);
+}
+END_TEST
+
+/* A guest that waits is told although nothing else happens; later takes find that it is over. */
+START_TEST(a_shortage_passes)
+{
+	/* 0 to 3, the listener, the image and a guest: none is left for a sandbox. */
+	enum { TOO_FEW = 7, ENOUGH = 64 };
+	static const struct timeval patience = { .tv_sec = ANSWER_S };
+	struct err err;
+	int control = -1;
+	int pool = open_pool();
+	let_guests_in(pool);
+	limit_descriptors(TOO_FEW);
+	keep(pool, "x", 1);
+	auto_close guest = visit();
+	ck_assert_int_eq(
+		setsockopt(guest, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+	ck_assert_fails(sandbox_pool_take(guest, "x", &control, &err), E_UNAVAILABLE, err);
+	ck_assert_ptr_nonnull(strstr(err.message, "socketpair"));
+	limit_descriptors(ENOUGH);
+	for (int i = 0; i < TRIES && control < 0; i++) {
+		(void)usleep(TRY_USEC);
+		(void)!sandbox_pool_take(pool, "x", &control, &err);
+	}
+	ck_assert_int_ge(control, 0);
+	(void)close(control);
 	(void)close(pool);
 }
 END_TEST
@@ -232,5 +298,6 @@ START_TEST(a_taken_one_outlives_the_pool)
 END_TEST
 
 UNIT_MAIN("sandbox_pool", takes_and_refills, guests_wait_for_a_sandbox, guests_may_only_take,
-	empty_and_unknown, gives_up_on_the_impossible, only_a_listening_socket_lets_guests_in,
+	empty_and_unknown, gives_up_on_the_impossible, few_descriptors_are_enough,
+	a_shortage_passes, only_a_listening_socket_lets_guests_in,
 	the_command_listens_at_paths_only, a_taken_one_outlives_the_pool)

@@ -3,11 +3,13 @@
  *
  * One loop over the owner's descriptor, the one sandbox that is being built, guests, and all that
  * are ready (a ready one that says anything is broken: it is dropped and replaced). A template that
- * fails to build several times in a row is given up until it is set anew; the reason is the
- * answer to every take. The owner never waits for a sandbox; a guest does, and sees nothing else.
+ * fails to build several times in a row is given up: the reason is the answer to every take, and a
+ * take has it tried once more, for the reason may be gone. The owner never waits for a sandbox; a
+ * guest does, and sees nothing else.
  */
 #include "engines/sandbox/pool.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -25,15 +27,13 @@
 #include "kit/base/time.h"
 
 enum {
-	/* places in the list of what is watched; ready ones come after */
-	WATCH_BUILDING,
-	WATCH_LISTENER,
-	WATCH_CALLERS,
 	CALLERS_MAX = 1 + POOL_GUESTS_MAX,
-	WATCH_READY = WATCH_CALLERS + CALLERS_MAX,
-	WATCHED_MAX = WATCH_READY + POOL_TEMPLATES_MAX * POOL_SIZE_MAX,
+	WATCHED_MAX = 1 /* building */ + 1 /* listener */ + CALLERS_MAX +
+		      POOL_TEMPLATES_MAX * POOL_SIZE_MAX,
 	NICE_WHILE_BUILDING = 10,
 	REST_USEC = 6000,
+	RETRY_USEC = 100000,           /* after a build that failed */
+	RETRY_GIVEN_UP_USEC = 1000000, /* after the last of a template that is given up */
 };
 
 struct caller {
@@ -51,7 +51,9 @@ struct template
 	uint32_t wanted;
 	int ready[POOL_SIZE_MAX];
 	uint32_t ready_count;
-	uint32_t failures; /* in a row */
+	uint32_t failures;   /* in a row */
+	uint64_t retry_usec; /* after a failure: none is built before */
+	bool is_asked_for;   /* by a take, since it was given up */
 	char reason[SANDBOX_CAUSE_TEXT_MAX];
 };
 
@@ -62,9 +64,10 @@ struct pool {
 	size_t template_count;
 	int building; /* -1 none */
 	struct template *building_for;
-	uint64_t rest_until_usec; /* nothing is built before, unless a template has none left */
+	uint64_t rest_until_usec; /* only what has none left is built before */
 	struct sandbox_pool_status counts;
 	struct pollfd *watched;
+	size_t watched_count; /* after the wait: those that have woken */
 };
 
 static struct template *find(struct pool *pool, const char *name)
@@ -102,6 +105,11 @@ static void clear(struct pool *pool, struct template *template)
 		fd_close(&pool->building);
 }
 
+static bool is_given_up(const struct template *template)
+{
+	return template->failures >= POOL_FAILURES_MAX;
+}
+
 static void build_failed(struct pool *pool, const char *reason)
 {
 	struct template *template = pool->building_for;
@@ -109,6 +117,9 @@ static void build_failed(struct pool *pool, const char *reason)
 	fd_close(&pool->building);
 	pool->counts.failed_total++;
 	template->failures++;
+	template->retry_usec = time_monotonic_usec() +
+			       (is_given_up(template) ? RETRY_GIVEN_UP_USEC : RETRY_USEC);
+	template->is_asked_for = false;
 	memcpy(template->reason, reason, size);
 	template->reason[size] = 0;
 }
@@ -153,41 +164,38 @@ static void start_building(struct pool *pool, struct template *template)
 		build_failed(pool, err.message);
 }
 
-static bool is_empty(const struct pool *pool)
+/* When to build the next one of it; a run that has just begun is left the processors meanwhile. */
+static uint64_t build_usec(const struct pool *pool, const struct template *template)
 {
-	for (size_t i = 0; i < pool->template_count; i++)
-		if (pool->templates[i].wanted && !pool->templates[i].ready_count)
-			return true;
-	return false;
+	if (template->wanted <= template->ready_count ||
+		(is_given_up(template) && !template->is_asked_for))
+		return UINT64_MAX;
+	return template->ready_count ? MAX(template->retry_usec, pool->rest_until_usec)
+				     : template->retry_usec;
 }
 
-/* How long to leave the processors to the run that has just begun: not at all when none is left. */
-static int rest_ms(const struct pool *pool)
-{
-	uint64_t now = time_monotonic_usec();
-	if (is_empty(pool) || now >= pool->rest_until_usec)
-		return 0;
-	return (int)((pool->rest_until_usec - now) / 1000) + 1;
-}
-
-/* The template that lacks most gets the next one. */
-static void refill(struct pool *pool)
+/* The template that lacks most gets the next one. Returns how long to wait for anything else. */
+static int refill_ms(struct pool *pool)
 {
 	struct template *neediest = NULL;
 	uint32_t most = 0;
+	uint64_t now = time_monotonic_usec();
+	uint64_t next = UINT64_MAX;
 	for (size_t i = 0; pool->building < 0 && i < pool->template_count; i++) {
 		struct template *template = &pool->templates[i];
-		if (template->failures >= POOL_FAILURES_MAX ||
-			template->wanted <= template->ready_count)
-			continue;
+		uint64_t due = build_usec(pool, template);
 		uint32_t lack = template->wanted - template->ready_count;
-		if (lack > most) {
+		next = MIN(next, due);
+		if (due <= now && lack > most) {
 			most = lack;
 			neediest = template;
 		}
 	}
-	if (neediest)
+	if (neediest) {
 		start_building(pool, neediest);
+		return pool->building < 0 ? 0 : -1; /* 0: somebody may wait for the reason */
+	}
+	return next == UINT64_MAX ? -1 : (int)((next - now) / 1000) + 1;
 }
 
 static void handle_building(struct pool *pool)
@@ -233,9 +241,11 @@ static int keep(struct pool *pool, const struct pool_request *request, struct vi
 static int take(struct pool *pool, const char *name, int *ret_fd, struct err *err)
 {
 	struct template *template = find(pool, name);
-	if (template && template->failures >= POOL_FAILURES_MAX)
+	if (template && is_given_up(template)) {
+		template->is_asked_for = true;
 		return err_set(err, E_UNAVAILABLE, "template %s cannot be built: %s", name,
 			template->reason);
+	}
 	if (!template || !template->ready_count)
 		return err_set(err, E_NOT_FOUND, "no sandbox of template %s is ready", name);
 	/* The oldest first: it had the most time to settle. */
@@ -370,52 +380,74 @@ static void let_in(struct pool *pool)
 		*place = (struct caller){ .socket = guest };
 }
 
-/* A ready sandbox has nothing to say; one that does is broken. */
-static void drop_broken(struct pool *pool, size_t count)
+static void watch(struct pool *pool, int fd)
 {
-	for (size_t w = WATCH_READY; w < count; w++) {
-		if (!pool->watched[w].revents)
-			continue;
-		for (size_t t = 0; t < pool->template_count; t++)
-			for (uint32_t i = pool->templates[t].ready_count; i-- > 0;)
-				if (pool->templates[t].ready[i] == pool->watched[w].fd)
-					drop_ready(&pool->templates[t], i);
-	}
+	if (fd >= 0)
+		pool->watched[pool->watched_count++] = (struct pollfd){ fd, POLLIN, 0 };
 }
 
-static size_t watch(struct pool *pool)
+static void watch_all(struct pool *pool)
 {
-	size_t count = WATCH_READY;
-	pool->watched[WATCH_BUILDING] = (struct pollfd){ pool->building, POLLIN, 0 };
-	pool->watched[WATCH_LISTENER] = (struct pollfd){ free_caller(pool) ? pool->listener : -1,
-		POLLIN, 0 };
+	pool->watched_count = 0;
+	watch(pool, pool->building);
+	if (free_caller(pool))
+		watch(pool, pool->listener);
 	for (size_t i = 0; i < CALLERS_MAX; i++)
-		pool->watched[WATCH_CALLERS + i] = (struct pollfd){ pool->callers[i].socket, POLLIN,
-			0 };
+		watch(pool, pool->callers[i].socket);
 	for (size_t t = 0; t < pool->template_count; t++)
 		for (uint32_t i = 0; i < pool->templates[t].ready_count; i++)
-			pool->watched[count++] = (struct pollfd){ pool->templates[t].ready[i],
-				POLLIN, 0 };
-	return count;
+			watch(pool, pool->templates[t].ready[i]);
 }
 
-static void serve_once(struct pool *pool, uint8_t *message)
+/* poll() refuses a list longer than RLIMIT_NOFILE, so only what is open is in it. */
+static int wait_for_any(struct pool *pool, int timeout_ms, struct err *err)
 {
-	int rest = rest_ms(pool);
-	if (!rest)
-		refill(pool);
-	size_t count = watch(pool);
-	if (poll(pool->watched, count, rest ? rest : -1) < 0)
-		return;
-	drop_broken(pool, count);
-	if (pool->watched[WATCH_BUILDING].revents)
+	size_t woken = 0;
+	watch_all(pool);
+	if (poll(pool->watched, pool->watched_count, timeout_ms) < 0 && errno != EINTR)
+		return err_sys(err, E_UNAVAILABLE, "poll of %zu descriptors", pool->watched_count);
+	for (size_t i = 0; i < pool->watched_count; i++)
+		if (pool->watched[i].revents)
+			pool->watched[woken++] = pool->watched[i];
+	pool->watched_count = woken;
+	return 0;
+}
+
+static bool has_woken(const struct pool *pool, int fd)
+{
+	for (size_t i = 0; i < pool->watched_count; i++)
+		if (pool->watched[i].fd == fd)
+			return true;
+	return false;
+}
+
+/* A ready sandbox has nothing to say; one that does is broken. */
+static void drop_broken(struct pool *pool)
+{
+	for (size_t t = 0; t < pool->template_count; t++)
+		for (uint32_t i = pool->templates[t].ready_count; i-- > 0;)
+			if (has_woken(pool, pool->templates[t].ready[i]))
+				drop_ready(&pool->templates[t], i);
+}
+
+/*
+ * What is closed here may give its number to what is opened after it, which has not woken. So
+ * guests are let in before anything is closed, what has just been built is not among the ready ones
+ * when these are looked at, and what requests bring is not asked for in the same round.
+ */
+static int serve_once(struct pool *pool, uint8_t *message, struct err *err)
+{
+	TRY(wait_for_any(pool, refill_ms(pool), err));
+	if (has_woken(pool, pool->listener))
+		let_in(pool);
+	drop_broken(pool);
+	if (has_woken(pool, pool->building))
 		handle_building(pool);
 	serve_waiting(pool);
 	for (size_t i = 0; i < CALLERS_MAX; i++)
-		if (pool->watched[WATCH_CALLERS + i].revents)
+		if (has_woken(pool, pool->callers[i].socket))
 			handle_caller(pool, &pool->callers[i], message);
-	if (pool->watched[WATCH_LISTENER].revents)
-		let_in(pool);
+	return 0;
 }
 
 int pool_serve(int control, struct err *err)
@@ -427,15 +459,15 @@ int pool_serve(int control, struct err *err)
 	pool->listener = pool->building = -1;
 	pool->watched = mem_alloc(WATCHED_MAX, sizeof(*pool->watched));
 	(void)signal(SIGCHLD, SIG_IGN); /* supervisors are our children; nobody waits for them */
-	(void)err;
-	while (pool->callers[0].socket >= 0)
-		serve_once(pool, message);
+	int status = 0;
+	while (status == 0 && pool->callers[0].socket >= 0)
+		status = serve_once(pool, message, err);
 	for (size_t t = 0; t < pool->template_count; t++)
 		clear(pool, &pool->templates[t]);
-	for (size_t i = 1; i < CALLERS_MAX; i++)
+	for (size_t i = 0; i < CALLERS_MAX; i++)
 		fd_close(&pool->callers[i].socket);
 	fd_close(&pool->listener);
 	mem_free(pool->watched);
 	mem_free(pool);
-	return 0;
+	return status;
 }

@@ -17,7 +17,7 @@ enum {
 	POOL_TEMPLATES_MAX = 32,
 	POOL_SIZE_MAX = 64, /* ready sandboxes per template */
 	POOL_NAME_MAX = 64,
-	POOL_FAILURES_MAX = 3, /* builds that fail in a row; then the template is given up */
+	POOL_FAILURES_MAX = 3, /* builds that fail in a row; then its takes fail */
 	POOL_GUESTS_MAX = 16,  /* connections at a time; more wait in the socket's backlog */
 };
 
@@ -40,8 +40,8 @@ int sandbox_pool_keep(int pool, const char *name, enum sandbox_tier tier, uint32
 
 /*
  * Take a ready sandbox: sandbox_start(control, ...) runs it. Never waits for a build: E_NOT_FOUND
- * when none is ready now (run cold then); E_UNAVAILABLE with the reason when building this template
- * fails.
+ * when none is ready now (run cold then); E_UNAVAILABLE when the pool died, or with the reason when
+ * building this template fails: the take has it tried again, at most once a second.
  */
 int sandbox_pool_take(int pool, const char *name, int *ret_control, struct err *err) MUST_CHECK;
 

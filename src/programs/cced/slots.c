@@ -3,6 +3,7 @@
  * themselves they offer as a template, so that the next job like it finds one ready. The least
  * recently used template gives way. No sandbox is ever used twice: the pool builds new ones.
  */
+#include <poll.h>
 #include <unistd.h>
 
 #include "engines/sandbox/pool.h"
@@ -26,10 +27,16 @@ static struct slot_template *find(struct cced *cced, const char *name)
 	return NULL;
 }
 
-/* The pool died or does not answer: go on without it, every sandbox is then built for its job. */
-static void give_up(struct cced *cced, const struct err *err)
+/*
+ * A template that fails is no reason to lose the others. A pool that died (unasked it says nothing
+ * but its end) is given up: every sandbox is then built for its job.
+ */
+static void report_failure(struct cced *cced, const struct err *err)
 {
+	struct pollfd end = { .fd = cced->pool, .events = POLLIN };
 	log_event(&cced->log, LOG_ERROR, "pool", "error", err->message, NULL);
+	if (poll(&end, 1, 0) == 0)
+		return;
 	fd_close(&cced->pool);
 	memset(cced->templates, 0, sizeof(cced->templates));
 }
@@ -59,7 +66,7 @@ void slots_take(struct cjob *job, struct view name_bytes)
 		known->used_ms = time_monotonic_ms();
 		int status = sandbox_pool_take(cced->pool, name, &control, &err);
 		if (status < 0 && status != E_NOT_FOUND)
-			give_up(cced, &err);
+			report_failure(cced, &err);
 	}
 	answer(job, control);
 }
@@ -116,7 +123,7 @@ void slots_keep(struct cjob *job, struct message *message)
 		log_event(
 			&cced->log, LOG_ERROR, "slot", "job", job->id, "error", err.message, NULL);
 	else if (!find(cced, shape.name) && replace(cced, &shape, message->fds[0], &err) < 0)
-		give_up(cced, &err);
+		report_failure(cced, &err);
 }
 
 void slots_stop(struct cced *cced)
