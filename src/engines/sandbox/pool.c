@@ -241,7 +241,7 @@ static int keep(struct pool *pool, const struct pool_request *request, struct vi
 static int take(struct pool *pool, const char *name, int *ret_fd, struct err *err)
 {
 	struct template *template = find(pool, name);
-	if (template && is_given_up(template)) {
+	if (template && !template->ready_count && is_given_up(template)) {
 		template->is_asked_for = true;
 		return err_set(err, E_UNAVAILABLE, "template %s cannot be built: %s", name,
 			template->reason);

@@ -98,8 +98,12 @@ static void answer(struct http_request *request, const struct cjob *job)
 void api_finished(struct cjob *job)
 {
 	auto_json *event = done_event(job);
-	if (job->request && !job->is_async)
-		answer(job->request, job);
+	if (job->request && !job->is_async) {
+		struct http_request *request = take_ptr(job->request);
+		struct context *context = http_context(request);
+		context->job = NULL; /* which may be forgotten before the answer is out */
+		answer(request, job);
+	}
 	for (struct watcher *watcher = job->watchers; watcher; watcher = watcher->next) {
 		send_event(watcher->request, event);
 		http_stream_end(watcher->request);
