@@ -783,14 +783,33 @@ static int do_thread_exec(char **argv)
 	return 0;
 }
 
-/* The other side of SANDBOX_TIER_PARKED: prints its job line by line, exits with its last word. */
+/* So much processor time, and some pages. */
+static void burn(long ms)
+{
+	struct timespec used;
+	size_t size = (size_t)ms * CHUNK;
+	char *pages = mmap(
+		NULL, size + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (size_t i = 0; i < size; i += CHUNK)
+		pages[i] = 1;
+	do {
+		for (volatile int i = 0; i < 100000; i++)
+			;
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	} while (used.tv_sec * 1000 + used.tv_nsec / 1000000 < ms);
+}
+
+/*
+ * The other side of SANDBOX_TIER_PARKED: prints its job line by line, exits with its last word. It
+ * burns argv[2] ms before it is ready, and 50 more in a job "burn"; "leave" makes it exit untold.
+ */
 static int do_park(char **argv)
 {
 	char job[CHUNK];
 	size_t size = 0;
 	ssize_t got;
 	char code = 0;
-	(void)argv;
+	burn(number(argv, 2));
 	if (write(65, "R", 1) != 1)
 		return 1;
 	while ((got = read(64, job + size, sizeof(job) - size)) > 0)
@@ -799,6 +818,10 @@ static int do_park(char **argv)
 		puts(job + i);
 		if (job[i] >= '0' && job[i] <= '9')
 			code = (char)atoi(job + i);
+		if (strcmp(job + i, "burn") == 0)
+			burn(number(argv, 2) + 50);
+		if (strcmp(job + i, "leave") == 0)
+			exit(0);
 	}
 	fflush(stdout);
 	if (write(65, &code, 1) != 1)

@@ -244,6 +244,18 @@ UNUSED static const char *run_expected_exposure(const struct run *run)
 	return expected;
 }
 
+/* Of a run that used 50 ms and touched some pages after a warm-up of 100 ms and 100 pages. */
+UNUSED static void run_check_statistics(const struct sandbox_statistics *statistics)
+{
+	uint64_t parts = statistics->cpu_user_usec + statistics->cpu_system_usec;
+	ck_assert_uint_ge(statistics->cpu_usec, 40000);
+	ck_assert_uint_lt(statistics->cpu_usec, 90000);
+	ck_assert_uint_eq(parts, statistics->cpu_usec);
+	ck_assert_uint_gt(statistics->cpu_user_usec, 0);
+	ck_assert_uint_gt(statistics->faults_minor, 0);
+	ck_assert_uint_gt(statistics->memory_peak_bytes, 0);
+}
+
 #define run_verb(run, ...) run_argv(run, ARGV(__VA_ARGS__))
 
 #define ck_assert_cause(run, expected)                                                 \

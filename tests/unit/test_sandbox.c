@@ -603,6 +603,31 @@ START_TEST(a_parked_one_serves_its_program_only)
 }
 END_TEST
 
+/* Told, told and waited for, or untold: of the job, without the warm-up. */
+START_TEST(parked_statistics_are_of_the_job)
+{
+	struct err err;
+	for (int i = 0; i < 3; i++) {
+		struct sandbox_event event = {};
+		RUN(r);
+		int control = prepare(&r, SANDBOX_TIER_PARKED, ARGV("park", "100"));
+		r.plan.argv = ARGV("burn", i == 2 ? "leave" : "0");
+		r.plan.wants_results = i == 1;
+		ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
+		while (event.kind != SANDBOX_EVENT_DONE)
+			ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+		ck_assert_int_eq(event.result.cause, SANDBOX_CAUSE_EXITED);
+		run_check_statistics(&event.result.statistics);
+		/* 150 pages, and few that the program needs: with the warm-up's 250 and more */
+		ck_assert_uint_lt(event.result.statistics.faults_minor, 200);
+		fd_close(&event.results_fd);
+		fd_close(&r.files.stdout_fd);
+		fd_close(&r.files.stderr_fd);
+		sandbox_close(&control);
+	}
+}
+END_TEST
+
 /* It told its exit and writes on, to a receiver that takes a little at a time. */
 START_TEST(a_parked_one_that_told_is_over)
 {
@@ -944,5 +969,5 @@ UNIT_MAIN("sandbox", exit_codes, signals, output_and_environment, all_layers_are
 	a_parked_one_that_told_is_over, a_parked_one_serves_its_program_only,
 	callers_of_another_class, programs_in_a_hidden_directory, descriptors_lend_no_rights,
 	a_terminal_of_the_callers, inputs_with_mounts_below, live_statistics, bad_plans, hot_tier,
-	parked_tier, parking_that_fails, tiers_of_the_command, no_stop_is_overlooked, nothing_stays,
-	entries_at_the_top_of_an_image, probing)
+	parked_tier, parked_statistics_are_of_the_job, parking_that_fails, tiers_of_the_command,
+	no_stop_is_overlooked, nothing_stays, entries_at_the_top_of_an_image, probing)

@@ -218,6 +218,37 @@ START_TEST(inputs_are_directories)
 }
 END_TEST
 
+/* Without groups they are of the first process. */
+START_TEST(parked_statistics_are_of_the_job)
+{
+	struct sandbox_config config = { .supervisor_path = supervisor };
+	struct err err;
+	become(NOBODY);
+	for (int i = 0; i < 3; i++) {
+		struct sandbox_event event = {};
+		struct sandbox_files none = SANDBOX_FILES_NONE;
+		int control;
+		RUN(r);
+		r.plan.argv = ARGV("park", "100");
+		ck_assert_ok(sandbox_open(&config, &control, &err), err);
+		ck_assert_ok(sandbox_prepare(control, SANDBOX_TIER_PARKED, &r.plan, &r.files, &err),
+			err);
+		while (event.kind != SANDBOX_EVENT_READY)
+			ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+		r.plan.argv = ARGV("burn", i == 2 ? "leave" : "0");
+		r.plan.wants_results = i == 1;
+		ck_assert_ok(sandbox_start(control, &r.plan, &none, &err), err);
+		while (event.kind != SANDBOX_EVENT_DONE)
+			ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+		ck_assert_int_eq(event.result.cause, SANDBOX_CAUSE_EXITED);
+		ck_assert_int_eq(event.result.backend, SANDBOX_BACKEND_NONE);
+		run_check_statistics(&event.result.statistics);
+		fd_close(&event.results_fd);
+		sandbox_close(&control);
+	}
+}
+END_TEST
+
 START_TEST(a_directory_without_a_path_is_refused)
 {
 	static const char name[] = "/tmp/cupel-rootless-gone";
@@ -433,6 +464,7 @@ END_TEST
 
 UNIT_MAIN("sandbox_rootless", lacks_are_named, a_plan_that_needs_them_is_refused, limits_hold,
 	exposure_is_that_of_root, only_the_image_is_executed, inputs_are_directories,
-	a_directory_without_a_path_is_refused, without_user_namespaces_it_is_refused,
-	host_uid_0_is_never_used, a_killed_supervisor_leaves_nothing_alive,
-	a_delegated_cgroup_is_used, the_selftest_passes, probing)
+	parked_statistics_are_of_the_job, a_directory_without_a_path_is_refused,
+	without_user_namespaces_it_is_refused, host_uid_0_is_never_used,
+	a_killed_supervisor_leaves_nothing_alive, a_delegated_cgroup_is_used, the_selftest_passes,
+	probing)

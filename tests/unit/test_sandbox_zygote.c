@@ -192,6 +192,21 @@ START_TEST(nothing_of_a_run_is_in_the_next)
 }
 END_TEST
 
+/* Neither of the zygote, nor of the run before. */
+START_TEST(statistics_are_of_the_run)
+{
+	auto_done(run) r;
+	int control = open_zygote(&r);
+	check_output(&r, control, "import time\nwhile time.process_time() < 0.1: pass", "");
+	check_output(&r, control,
+		"import time\nx = bytearray(1 << 20)\nwhile time.process_time() < 0.05: "
+		"sum(range(9999))",
+		"");
+	run_check_statistics(&r.result.statistics);
+	sandbox_close(&control);
+}
+END_TEST
+
 /* By signal, priority, limits, memory: the kernel says no, and the next run is as the first. */
 START_TEST(the_zygote_is_out_of_reach)
 {
@@ -448,6 +463,6 @@ START_TEST(cancelled_and_closed)
 END_TEST
 
 UNIT_MAIN("sandbox_zygote", runs_one_after_the_other, nothing_of_a_run_is_in_the_next,
-	the_zygote_is_out_of_reach, an_unusual_end_is_the_last, limits_are_exact_in_every_run,
-	results_and_other_plans_end_it, exposure_is_that_of_others, who_kills_the_zygote_ends_it,
-	cancelled_and_closed)
+	statistics_are_of_the_run, the_zygote_is_out_of_reach, an_unusual_end_is_the_last,
+	limits_are_exact_in_every_run, results_and_other_plans_end_it, exposure_is_that_of_others,
+	who_kills_the_zygote_ends_it, cancelled_and_closed)

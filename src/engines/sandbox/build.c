@@ -49,7 +49,7 @@ void build_empty(struct slot *slot, int control)
 	slot->skeleton = slot->overlay = slot->disk = slot->zygote_control = -1;
 	slot->cgroup = CGROUP_NONE;
 	slot->init_pidfd = slot->userns = slot->ruleset = slot->results_fd = -1;
-	slot->job[0] = slot->job[1] = slot->note[0] = slot->note[1] = -1;
+	slot->job[0] = slot->job[1] = slot->note[0] = slot->note[1] = slot->payload_stat = -1;
 	slot->in = slot->out = slot->error = no_copy;
 	slot->result.exit_code = -1;
 }
@@ -686,6 +686,7 @@ void build_close_run(struct slot *slot)
 		fd_close(&slot->job[end]);
 		fd_close(&slot->note[end]);
 	}
+	fd_close(&slot->payload_stat);
 	fd_close(&slot->files.app_fd);
 	fd_close(&slot->files.data_fd);
 	fd_close(&slot->results_fd);

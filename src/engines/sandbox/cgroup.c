@@ -25,7 +25,7 @@
 
 enum {
 	FILE_BYTES_MAX = 4096, /* memory.stat has about 2000 */
-	GAUGE_BYTES_MAX = 512, /* cpu.stat's first line is what counts */
+	GAUGE_BYTES_MAX = 512, /* cpu.stat's first lines are what counts */
 	NUMBER_BYTES_MAX = 32,
 	NSEC_PER_USEC = 1000,
 	REMOVE_TRIES = 200,
@@ -294,6 +294,7 @@ static const struct {
 	{
 		[CGROUP_GAUGE_OOM] = { 0, "memory.events" },
 		[CGROUP_GAUGE_CPU] = { 0, "cpu.stat" },
+		[CGROUP_GAUGE_SYSTEM] = { 0, NULL }, /* in cpu.stat, too */
 		[CGROUP_GAUGE_PEAK] = { 0, "memory.peak" },
 		[CGROUP_GAUGE_TASKS] = { 0, "pids.current" },
 		[CGROUP_GAUGE_REFUSALS] = { 0, "pids.events" },
@@ -301,6 +302,7 @@ static const struct {
 	{
 		[CGROUP_GAUGE_OOM] = { CGROUP_MEMORY, "memory.oom_control" },
 		[CGROUP_GAUGE_CPU] = { CGROUP_CPU, "cpuacct.usage" },
+		[CGROUP_GAUGE_SYSTEM] = { CGROUP_CPU, "cpuacct.usage_sys" },
 		[CGROUP_GAUGE_PEAK] = { CGROUP_MEMORY, "memory.max_usage_in_bytes" },
 		[CGROUP_GAUGE_TASKS] = { CGROUP_PIDS, "pids.current" },
 		[CGROUP_GAUGE_REFUSALS] = { CGROUP_PIDS, "pids.events" },
@@ -315,6 +317,8 @@ static void open_gauges(struct cgroup *group)
 		int dir = group->dirs[gauge_files[is_v1][i].controller];
 		const char *file = gauge_files[is_v1][i].file;
 		int *gauge = &group->gauges[i];
+		if (!file)
+			continue;
 		bool is_written = i == CGROUP_GAUGE_PEAK; /* cgroup_reset_peak */
 		if ((!is_written || fd_open_beneath(dir, file, O_RDWR, 0, gauge, &ignored) < 0) &&
 			fd_open_beneath(dir, file, O_RDONLY, 0, gauge, &ignored) < 0)
@@ -376,14 +380,19 @@ uint32_t cgroup_task_refusals(const struct cgroup *group)
 	return (uint32_t)find_value(text, "max");
 }
 
-uint64_t cgroup_cpu_usec(const struct cgroup *group)
+struct cgroup_cpu cgroup_cpu(const struct cgroup *group)
 {
 	char text[GAUGE_BYTES_MAX];
+	struct cgroup_cpu cpu = {};
 	if (!read_gauge(group, CGROUP_GAUGE_CPU, text))
-		return 0;
+		return cpu;
 	if (group->backend == SANDBOX_BACKEND_CGROUP_V2)
-		return find_value(text, "usage_usec");
-	return strtoull(text, NULL, 10) / NSEC_PER_USEC;
+		return (struct cgroup_cpu){ find_value(text, "usage_usec"),
+			find_value(text, "system_usec") };
+	cpu.usec = strtoull(text, NULL, 10) / NSEC_PER_USEC;
+	if (read_gauge(group, CGROUP_GAUGE_SYSTEM, text))
+		cpu.system_usec = strtoull(text, NULL, 10) / NSEC_PER_USEC;
+	return cpu;
 }
 
 static void read_details(const struct cgroup *group, struct cgroup_usage *usage)
@@ -401,7 +410,7 @@ static void read_details(const struct cgroup *group, struct cgroup_usage *usage)
 void cgroup_usage(const struct cgroup *group, bool with_details, struct cgroup_usage *ret_usage)
 {
 	char text[GAUGE_BYTES_MAX];
-	*ret_usage = (struct cgroup_usage){ .cpu_usec = cgroup_cpu_usec(group) };
+	*ret_usage = (struct cgroup_usage){ .cpu = cgroup_cpu(group) };
 	if (read_gauge(group, CGROUP_GAUGE_PEAK, text))
 		ret_usage->memory_peak_bytes = strtoull(text, NULL, 10);
 	if (with_details && group->backend != SANDBOX_BACKEND_NONE)

@@ -17,6 +17,7 @@ enum cgroup_controller { CGROUP_MEMORY, CGROUP_PIDS, CGROUP_CPU, CGROUP_CONTROLL
 enum cgroup_gauge {
 	CGROUP_GAUGE_OOM,
 	CGROUP_GAUGE_CPU,
+	CGROUP_GAUGE_SYSTEM,
 	CGROUP_GAUGE_PEAK,
 	CGROUP_GAUGE_TASKS,
 	CGROUP_GAUGE_REFUSALS,
@@ -41,8 +42,14 @@ struct cgroup {
 		.procs = { -1, -1, -1 },          \
 		.gauges = { [0 ... CGROUP_GAUGE_COUNT - 1] = -1 } })
 
+/* Processor time: all of it, exact, and what ticks that hit the kernel say of it. */
+struct cgroup_cpu {
+	uint64_t usec;
+	uint64_t system_usec;
+};
+
 struct cgroup_usage {
-	uint64_t cpu_usec;
+	struct cgroup_cpu cpu;
 	uint64_t memory_current_bytes;
 	uint64_t memory_peak_bytes;
 	uint64_t memory_anon_bytes;
@@ -70,7 +77,7 @@ uint32_t cgroup_oom_kills(const struct cgroup *group);
 /* Forks refused by the task limit so far. */
 uint32_t cgroup_task_refusals(const struct cgroup *group);
 
-uint64_t cgroup_cpu_usec(const struct cgroup *group);
+struct cgroup_cpu cgroup_cpu(const struct cgroup *group);
 
 /* with_details also reads memory.stat (dearer). */
 void cgroup_usage(const struct cgroup *group, bool with_details, struct cgroup_usage *ret_usage);

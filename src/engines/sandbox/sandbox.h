@@ -173,18 +173,25 @@ struct sandbox_files {
 
 #define SANDBOX_FILES_NONE ((struct sandbox_files){ -1, -1, -1, -1, -1, -1, -1 })
 
+/*
+ * Of a prepared sandbox's run alone, but that memory already in use counts. "All" are all
+ * processes; without control groups, the first process and the children it waited for.
+ */
 struct sandbox_statistics {
 	uint64_t wall_usec;
-	uint64_t cpu_usec; /* exact; the two parts below are what the kernel's ticks say */
+	uint64_t cpu_usec; /* of all, exact; the two parts below are what the kernel's ticks say */
 	uint64_t cpu_user_usec;
 	uint64_t cpu_system_usec;
 	uint64_t memory_current_bytes;
-	uint64_t memory_peak_bytes; /* raw: with kernel memory and page cache first touched here */
+	uint64_t memory_peak_bytes; /* raw: with kernel memory and page cache first touched here;
+				       without control groups the most of one process */
 	uint64_t memory_anon_bytes; /* anonymous + tmpfs, at the end or at the time of a STAT */
 	uint64_t disk_bytes;        /* in the writable tmpfs, same time */
 	uint64_t faults_minor;      /* of the first process and the children it waited for */
 	uint64_t faults_major;
-	uint64_t switches_voluntary;
+	uint64_t switches_voluntary; /* also; where a parked program told its exit and its death was
+					not waited for: 0, or without control groups of its first
+					thread */
 	uint64_t switches_involuntary;
 	uint64_t stdin_bytes;
 	uint64_t stdout_bytes;
@@ -317,7 +324,8 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
  *         SANDBOX_TIER_PARKED: argv is an interpreter with a trusted bootstrap that runs now,
  *         warms up, writes one byte to descriptor 65, then reads its job from descriptor 64 to the
  *         end: NUL-terminated strings cwd, the number of arguments, argv..., env.... When done it
- *         writes its exit code as one byte to descriptor 65. The later argv names the same program.
+ *         writes its exit code as one byte to descriptor 65 and waits a little: what it used is
+ *         looked up, and it is killed. The later argv names the same program.
  *
  *         SANDBOX_TIER_WARM: as hot, but for many runs of ONE tenant, one after the other. A run
  *         ends with READY instead of GONE: nothing of it is left but the numbers the kernel has

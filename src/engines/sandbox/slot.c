@@ -63,7 +63,9 @@ struct loop {
 	uint64_t wall_deadline_usec; /* on the slot's clock */
 	uint64_t next_cpu_usec;
 	uint64_t next_stat_usec;
-	struct rusage usage; /* of the first process */
+	struct cgroup_cpu cpu_base;   /* used before the run began */
+	struct slot_usage usage_base; /* by the first process, before it had its job */
+	struct slot_usage usage;      /* and at its end */
 };
 
 /* All of the run; who resides, as long as it lives, is not of it. */
@@ -75,6 +77,21 @@ static void kill_run(struct slot *slot)
 		(void)syscall(SYS_pidfd_send_signal, slot->init_pidfd, SIGKILL, NULL, 0);
 }
 
+/* A count that cannot be read is 0. */
+static uint64_t since(uint64_t now, uint64_t base)
+{
+	return now > base ? now - base : 0;
+}
+
+/* Where no tick fell, all is the program's, as for wait4(). */
+static void fill_cpu(
+	const struct cgroup_cpu *now, const struct cgroup_cpu *base, struct sandbox_statistics *to)
+{
+	to->cpu_usec = since(now->usec, base->usec);
+	to->cpu_system_usec = MIN(since(now->system_usec, base->system_usec), to->cpu_usec);
+	to->cpu_user_usec = to->cpu_usec - to->cpu_system_usec;
+}
+
 static void read_statistics(struct loop *loop, bool with_details, struct sandbox_statistics *to)
 {
 	struct slot *slot = loop->slot;
@@ -83,7 +100,7 @@ static void read_statistics(struct loop *loop, bool with_details, struct sandbox
 	cgroup_usage(&slot->cgroup, with_details, &usage);
 	*to = slot->result.statistics;
 	to->wall_usec = slot_wall_usec(slot);
-	to->cpu_usec = usage.cpu_usec - slot->cpu_base_usec;
+	fill_cpu(&usage.cpu, &loop->cpu_base, to);
 	to->memory_current_bytes = usage.memory_current_bytes;
 	to->memory_peak_bytes = usage.memory_peak_bytes;
 	to->memory_peak_is_of_all = slot->is_peak_of_all;
@@ -98,19 +115,16 @@ static void read_statistics(struct loop *loop, bool with_details, struct sandbox
 /* Of the first process and what it waited for; without cgroups all that is known. */
 static void fill_from_usage(const struct loop *loop, struct sandbox_statistics *to)
 {
-	const struct rusage *usage = &loop->usage;
-	to->faults_minor = (uint64_t)usage->ru_minflt;
-	to->faults_major = (uint64_t)usage->ru_majflt;
-	to->switches_voluntary = (uint64_t)usage->ru_nvcsw;
-	to->switches_involuntary = (uint64_t)usage->ru_nivcsw;
-	to->cpu_user_usec = (uint64_t)usage->ru_utime.tv_sec * 1000000u +
-			    (uint64_t)usage->ru_utime.tv_usec;
-	to->cpu_system_usec = (uint64_t)usage->ru_stime.tv_sec * 1000000u +
-			      (uint64_t)usage->ru_stime.tv_usec;
+	const struct slot_usage *usage = &loop->usage;
+	const struct slot_usage *base = &loop->usage_base;
+	to->faults_minor = since(usage->faults_minor, base->faults_minor);
+	to->faults_major = since(usage->faults_major, base->faults_major);
+	to->switches_voluntary = since(usage->switches_voluntary, base->switches_voluntary);
+	to->switches_involuntary = since(usage->switches_involuntary, base->switches_involuntary);
 	if (loop->slot->cgroup.backend != SANDBOX_BACKEND_NONE)
 		return;
-	to->cpu_usec = to->cpu_user_usec + to->cpu_system_usec;
-	to->memory_peak_bytes = (uint64_t)usage->ru_maxrss * 1024u;
+	fill_cpu(&usage->cpu, &base->cpu, to);
+	to->memory_peak_bytes = usage->memory_peak_bytes;
 }
 
 static void check_stream(
@@ -198,7 +212,7 @@ static void reap(struct loop *loop, bool is_last)
 			(void)kill(pid, SIGKILL); /* it may have been born since */
 		if (pid == slot->payload_pid && !WIFSTOPPED(status)) {
 			slot->payload_reaped = true;
-			loop->usage = usage;
+			loop->usage = slot_usage_reaped(&usage);
 			if (!slot->has_told_exit)
 				payload_ended(loop, status);
 			else /* we killed it then */
@@ -248,6 +262,7 @@ static void handle_note(struct loop *loop)
 	}
 	/* As good as an exit: the program can choose both. Tearing it down is not waited for. */
 	slot->has_told_exit = true;
+	slot_usage_now(slot, slot->cgroup.backend == SANDBOX_BACKEND_NONE, &loop->usage);
 	(void)kill(slot->payload_pid, SIGKILL); /* or it writes for as long as it is read */
 	payload_ended(loop, note << 8);
 }
@@ -263,7 +278,7 @@ static void check_clock(struct loop *loop)
 	if (now >= loop->wall_deadline_usec)
 		slot_end(slot, SANDBOX_CAUSE_WALL_TIMEOUT, "ran longer than its wall time limit");
 	if (now >= loop->next_cpu_usec) {
-		uint64_t used = cgroup_cpu_usec(&slot->cgroup) - slot->cpu_base_usec;
+		uint64_t used = since(cgroup_cpu(&slot->cgroup).usec, loop->cpu_base.usec);
 		uint64_t limit = plan->limits.cpu_ms * USEC_PER_MS;
 		if (used >= limit) {
 			slot_end(slot, SANDBOX_CAUSE_CPU_TIMEOUT, "used its processor time");
@@ -344,7 +359,7 @@ static void wait_once(struct loop *loop)
 		pump(slot, &slot->out, "stdout");
 	if (ready > 0 && fds[4].revents)
 		pump(slot, &slot->error, "stderr");
-	if (ready > 0 && fds[5].revents)
+	if (ready > 0 && fds[5].revents && !slot->payload_reaped)
 		handle_note(loop);
 	if (!slot->payload_reaped)
 		check_clock(loop);
@@ -480,7 +495,6 @@ static int park(struct loop *loop, struct err *err)
 	fd_close(&slot->note[1]);
 	if (slot->has_cause)
 		return parking_failed(slot, err);
-	slot->cpu_base_usec = cgroup_cpu_usec(&slot->cgroup);
 	(void)cgroup_reset_peak(&slot->cgroup);
 	return 0;
 }
@@ -498,6 +512,17 @@ static void rehearse_end(struct loop *loop)
 	read_statistics(loop, false, &ignored);
 }
 
+/* What was used before the run; a zygote's child is born for it. */
+static void take_base(struct loop *loop)
+{
+	struct slot *slot = loop->slot;
+	loop->cpu_base = cgroup_cpu(&slot->cgroup);
+	if (slot->config.is_parked)
+		slot_usage_open(slot);
+	if (slot->config.is_parked && !slot->config.is_zygote)
+		slot_usage_now(slot, true, &loop->usage_base);
+}
+
 /* Built; now wait for the plan, or for the end. */
 static int wait_for_plan(struct loop *loop, struct err *err)
 {
@@ -509,6 +534,7 @@ static int wait_for_plan(struct loop *loop, struct err *err)
 		rehearse_end(loop);
 		slot_send(slot, &event);
 	}
+	take_base(loop);
 	for (;;) {
 		struct pollfd fds[] = {
 			{ .fd = loop->slot->signals, .events = POLLIN },

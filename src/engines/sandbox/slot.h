@@ -72,6 +72,16 @@ struct slot_entry {
 	uint64_t rights;
 };
 
+/* Of the first process and the children it waited for, from its birth on. */
+struct slot_usage {
+	struct cgroup_cpu cpu;
+	uint64_t memory_peak_bytes;
+	uint64_t faults_minor;
+	uint64_t faults_major;
+	uint64_t switches_voluntary;
+	uint64_t switches_involuntary;
+};
+
 struct slot_config {
 	enum sandbox_tier tier;
 	const char *program; /* a parked one serves no other */
@@ -140,8 +150,8 @@ struct slot {
 	int note[2]; /* parked: the program writes "ready", then its exit code */
 	bool has_note;
 	bool has_told_exit;
+	int payload_stat;                 /* parked: its /proc/PID/stat; -1 */
 	struct sandbox_event parked_exec; /* seen before the run began, reported when it does */
-	uint64_t cpu_base_usec;           /* used before the run began */
 
 	struct files *files_used;                    /* files.c; NULL unless traced */
 	int results_fd;                              /* what the program left, for DONE; -1 none */
@@ -201,6 +211,17 @@ int slot_landlock_scan(struct slot *slot, int root, struct err *err) MUST_CHECK;
 int slot_landlock_begin(struct slot *slot, struct err *err) MUST_CHECK;
 int slot_landlock_finish(struct slot *slot, struct err *err) MUST_CHECK;
 int slot_landlock_abi(void);
+
+/*
+ * usage.c: what the first process used, while it is there (from slot_usage_open on; 0 is unknown;
+ * switches, peak and exact processor time with_status only) and when it is reaped. The text of
+ * /proc/TID/status, empty when it cannot be read; the number behind a name in it, or 0.
+ */
+void slot_usage_open(struct slot *slot);
+void slot_usage_now(const struct slot *slot, bool with_status, struct slot_usage *ret_usage);
+struct slot_usage slot_usage_reaped(const struct rusage *usage);
+void slot_read_status(const struct slot *slot, pid_t tid, char *text, size_t size);
+uint64_t slot_find_line(const char *text, const char *name);
 
 /*
  * slot.c: serve one sandbox over control until it is gone. With a local run (no control), plan and

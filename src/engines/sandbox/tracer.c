@@ -285,16 +285,9 @@ static void handle_birth(struct tracer *tracer, pid_t parent)
 /* A line of /proc/TID/status; 0 when it cannot be read. */
 static pid_t read_status(const struct slot *slot, pid_t tid, const char *name)
 {
-	char path[PROC_PATH_BYTES];
 	char text[STATUS_BYTES];
-	struct err ignored;
-	if (str_format(path, sizeof(path), &ignored, "%d/status", tid) < 0)
-		return 0;
-	auto_close fd = openat(slot->host_proc, path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	text[got > 0 ? got : 0] = 0;
-	const char *line = strstr(text, name);
-	return line ? (pid_t)strtol(line + strlen(name), NULL, 10) : 0;
+	slot_read_status(slot, tid, text, sizeof(text));
+	return (pid_t)slot_find_line(text, name);
 }
 
 /*

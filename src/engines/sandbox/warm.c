@@ -62,7 +62,6 @@ int warm_build(struct slot *slot, struct err *err)
 int warm_begin(struct slot *slot, struct err *err)
 {
 	slot->next_message = slot->plan_room;
-	slot->cpu_base_usec = cgroup_cpu_usec(&slot->cgroup);
 	slot->parsed.plan = slot->template;
 	if (slot->config.is_zygote)
 		return zygote_fork(slot, err);
