@@ -101,6 +101,56 @@ static int do_unlinked(char **argv)
 	return error;
 }
 
+static long lock_ranges(char *name, long count)
+{
+	int fd = open(name, O_RDWR | O_CREAT, 0600);
+	long taken = 0;
+	for (; taken < count;
+		taken++) { /* from the end: the kernel puts each at its list's front */
+		struct flock range = {
+			.l_type = F_WRLCK, .l_start = 2 * (count - taken), .l_len = 1
+		};
+		if (fcntl(fd, F_SETLK, &range) < 0)
+			break;
+	}
+	return taken;
+}
+
+/* argv[3] locks on each of argv[2] files, held for argv[4] ms; argv[5] children do the same. */
+static int do_locks(char **argv)
+{
+	char name[32];
+	long taken = 0;
+	for (long i = 0; i < number(argv, 5); i++)
+		if (fork() == 0)
+			break;
+	for (long file = 0; file < number(argv, 2); file++) {
+		snprintf(name, sizeof(name), "%d-%ld", (int)getpid(), file);
+		taken += lock_ranges(name, number(argv, 3));
+	}
+	printf("%ld\n", taken);
+	fflush(stdout);
+	usleep((useconds_t)number(argv, 4) * 1000);
+	return 0;
+}
+
+static int do_open_file_lock(char **argv)
+{
+	struct flock range = { .l_type = F_WRLCK, .l_len = 1 };
+	(void)argv;
+	int fd = open("locked", O_RDWR | O_CREAT, 0600);
+	return fcntl(fd, 37 /* F_OFD_SETLK */, &range) < 0 ? errno : GOT_THROUGH;
+}
+
+static int do_shared_files(char **argv)
+{
+	(void)argv;
+	long pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0)
+		_exit(0);
+	return pid < 0 ? errno : GOT_THROUGH;
+}
+
 /* More than the limit on locked memory. */
 static int do_mlock(char **argv)
 {
@@ -471,6 +521,9 @@ static const struct {
 	{ "xattrs", do_xattrs },
 	{ "socket-filter", do_socket_filter },
 	{ "unlinked", do_unlinked },
+	{ "locks", do_locks },
+	{ "open-file-lock", do_open_file_lock },
+	{ "shared-files", do_shared_files },
 	{ "mlock", do_mlock },
 	{ "epoll", do_epoll },
 	{ "vfork-hold", do_vfork_hold },

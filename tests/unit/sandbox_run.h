@@ -135,9 +135,24 @@ UNUSED static bool run_is_tier(const char *name)
 	return tier && str_equal(tier, name);
 }
 
+/* One that becomes any program must have its name. */
+static const char *run_zygote_name(const char *program)
+{
+	static char inside[64];
+	char from[128], to[128];
+	if (str_ends(program, "/hostile"))
+		return program;
+	snprintf(to, sizeof(to), "%s/zygote", run_image_path);
+	(void)mkdir(to, 0755);
+	snprintf(inside, sizeof(inside), "/zygote%s", strrchr(program, '/'));
+	snprintf(from, sizeof(from), "%s/bin/hostile", run_image_path);
+	snprintf(to, sizeof(to), "%s%s", run_image_path, inside);
+	(void)!link(from, to);
+	return inside;
+}
+
 static void run_build_ahead(int control, const struct run *run, struct sandbox_files *files)
 {
-	static const char *const zygote[] = { "/bin/hostile", "zygote", NULL };
 	const char *name = getenv("RUN_TIER");
 	struct sandbox_files image = SANDBOX_FILES_NONE;
 	struct sandbox_plan plan = run->plan;
@@ -148,6 +163,7 @@ static void run_build_ahead(int control, const struct run *run, struct sandbox_f
 		return;
 	while (!str_equal(sandbox_tier_name(tier), name))
 		tier++;
+	const char *zygote[] = { run_zygote_name(run->plan.argv[0]), "zygote", NULL };
 	if (tier == SANDBOX_TIER_ZYGOTE)
 		plan.argv = zygote;
 	image.root_fd = files->root_fd;

@@ -46,6 +46,8 @@ START_TEST(verdicts)
 		{ "deep-directories", NULL, SANDBOX_CAUSE_DISK, ENOSPC },
 		{ "timers", NULL, SANDBOX_CAUSE_EXITED, EAGAIN },
 		{ "sigqueue", NULL, SANDBOX_CAUSE_EXITED, EAGAIN },
+		{ "open-file-lock", NULL, SANDBOX_CAUSE_EXITED, EINVAL },
+		{ "shared-files", NULL, SANDBOX_CAUSE_EXITED, EPERM },
 		{ "sparse-map", NULL, SANDBOX_CAUSE_EXITED, 0 },
 		{ "exec-loop", "50", SANDBOX_CAUSE_EXITED, 3 },
 		{ "thread-exec", NULL, SANDBOX_CAUSE_EXITED, 9 },
@@ -88,6 +90,33 @@ START_TEST(sandboxes_share_no_locks)
 	ck_assert_int_eq(flock(host, LOCK_EX | LOCK_NB), 0);
 	ck_assert_ok(sandbox_cancel(control, &err), err);
 	run_finish(&holder, control);
+}
+END_TEST
+
+/* Of one process and of four together; and many more, while they are still being taken. */
+START_TEST(locks_are_counted)
+{
+	static const struct {
+		const char *argv[7];
+		bool is_too_much;
+	} rows[] = {
+		{ { "/bin/hostile", "locks", "1", "4096", "400" }, false },
+		{ { "/bin/hostile", "locks", "1", "4097", "9000" }, true },
+		{ { "/bin/hostile", "locks", "4", "256", "400", "3" }, false },
+		{ { "/bin/hostile", "locks", "5", "205", "9000", "3" }, true },
+		{ { "/bin/hostile", "locks", "50", "100000", "0" }, true },
+		{ { "/bin/hostile", "locks", "50", "100000", "0", "3" }, true },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		RUN(r);
+		run_argv(&r, rows[i].argv);
+		ck_assert_cause(
+			&r, rows[i].is_too_much ? SANDBOX_CAUSE_MEMORY : SANDBOX_CAUSE_EXITED);
+		ck_assert_str_eq(r.result.text,
+			rows[i].is_too_much ? "holds more than 4096 file locks: kernel memory that "
+					      "no limit counts"
+					    : "exited with 0");
+	}
 }
 END_TEST
 
@@ -314,7 +343,7 @@ START_TEST(the_host_is_as_before)
 }
 END_TEST
 
-UNIT_MAIN("sandbox_hostile", exposure, verdicts, sandboxes_share_no_locks, both_are_filtered,
-	a_killed_supervisor_leaves_nothing_alive, a_closed_control_kills_within_15_ms,
-	races_at_the_limit, slow_reader_gets_everything, slow_reader_hides_no_limit,
-	storms_do_not_stop_the_clock, the_host_is_as_before)
+UNIT_MAIN("sandbox_hostile", exposure, verdicts, sandboxes_share_no_locks, locks_are_counted,
+	both_are_filtered, a_killed_supervisor_leaves_nothing_alive,
+	a_closed_control_kills_within_15_ms, races_at_the_limit, slow_reader_gets_everything,
+	slow_reader_hides_no_limit, storms_do_not_stop_the_clock, the_host_is_as_before)

@@ -1,17 +1,23 @@
-/* The pure parts of the sandbox: filter against its table, SHA-256, messages, names. */
+/* The pure parts of the sandbox: filter against its table, SHA-256, messages, names, lock lists. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "engines/sandbox/filter.h"
 #include "engines/sandbox/filter_numbers.h"
+#include "engines/sandbox/locks.h"
 #include "engines/sandbox/sandbox.h"
 #include "engines/sandbox/sha256.h"
 #include "engines/sandbox/wire.h"
+#include "kit/base/fd.h"
 #include "unit.h"
 
 enum { FILTER_SIZE_GOAL = 200, LOCK_SIZE_GOAL = 64, NUMBERS = 1024, X32 = 0x40000000 };
@@ -170,7 +176,11 @@ START_TEST(filter_verdicts)
 		{ SYS_seccomp, 1, 0, REFUSED(EPERM) },
 		{ SYS_setns, 0, 0, REFUSED(EPERM) },
 		{ SYS_clone, 17, 0, ALLOWED },
-		{ SYS_clone, 0x003d0f00, 0, ALLOWED }, /* pthread_create */
+		{ SYS_clone, 0x003d0f00, 0, ALLOWED },  /* pthread_create */
+		{ SYS_clone, 0x4100 | 17, 0, ALLOWED }, /* posix_spawn */
+		{ SYS_clone, 0x400 | 17, 0, REFUSED(EPERM) },
+		{ SYS_clone, 0x4500 | 17, 0, REFUSED(EPERM) },
+		{ SYS_clone, 0x10000000 | 0x003d0f00, 0, REFUSED(EPERM) },
 		{ SYS_clone, 0x10000000 | 17, 0, REFUSED(EPERM) },
 		{ SYS_clone, 0x00800000 | 17, 0, REFUSED(EPERM) },
 		{ SYS_clone, 0x00008000 | 17, 0, REFUSED(EPERM) },
@@ -189,6 +199,12 @@ START_TEST(filter_verdicts)
 		{ SYS_setsockopt, 0, SOL_SOCKET, REFUSED(EPERM), SO_ATTACH_BPF },
 		{ SYS_setsockopt, 0, SOL_SOCKET, REFUSED(EPERM), SO_ATTACH_REUSEPORT_CBPF },
 		{ SYS_setsockopt, 0, SOL_SOCKET, REFUSED(EPERM), SO_ATTACH_REUSEPORT_EBPF },
+		{ SYS_fcntl, 0, F_SETLKW, ALLOWED },
+		{ SYS_fcntl, 0, 35, ALLOWED },
+		{ SYS_fcntl, 0, F_OFD_GETLK, REFUSED(EINVAL) },
+		{ SYS_fcntl, 0, F_OFD_SETLK, REFUSED(EINVAL) },
+		{ SYS_fcntl, 0, 1ull << 32 | F_OFD_SETLKW, REFUSED(EINVAL) },
+		{ SYS_fcntl, 0, 39, ALLOWED },
 		{ SYS_prlimit64, 0, 7, ALLOWED },
 		{ SYS_prlimit64, 0, 4, REFUSED(EPERM) },
 		{ SYS_setrlimit, 4, 0, REFUSED(EPERM) },
@@ -329,6 +345,42 @@ START_TEST(everything_has_a_name)
 }
 END_TEST
 
+/* A list of so many locks, of which the first comes so many times more. */
+static bool are_too_many(int dir, const char *pid, int locks, int repeated)
+{
+	struct err err;
+	auto_done(buf) list = {};
+	for (int i = 0; i < locks + repeated; i++)
+		ck_assert_ok(buf_append_format(&list, &err,
+				     "%d: -> POSIX  ADVISORY  WRITE %s 00:2a:7 %d %d\n", i + 1, pid,
+				     MAX(i - repeated, 0), MAX(i - repeated, 0)),
+			err);
+	auto_close fd = openat(dir, "locks", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ck_assert_ok(fd_write_all(fd, buf_view(&list), &err), err);
+	return locks_are_too_many(dir);
+}
+
+START_TEST(locks_are_counted_once)
+{
+	char path[] = "/tmp/cupel-locks-XXXXXX";
+	struct err err;
+	auto_close dir = -1;
+	ck_assert_ptr_nonnull(mkdtemp(path));
+	ck_assert_ok(fd_open(path, O_RDONLY | O_DIRECTORY, 0, &dir, &err), err);
+	ck_assert(!locks_are_too_many(dir)); /* no list */
+	ck_assert(!are_too_many(dir, "42", 0, 0));
+	ck_assert(
+		!are_too_many(dir, "42", LOCKS_MAX - 80, 0)); /* parts of a file end within lines */
+	ck_assert(are_too_many(dir, "42", LOCKS_MAX + 80, 0));
+	ck_assert(!are_too_many(dir, "-1", 2 * LOCKS_MAX, 0)); /* of an open file description */
+	ck_assert(!are_too_many(dir, "0", 2 * LOCKS_MAX, 0));  /* a wait of another's */
+	ck_assert(!are_too_many(dir, "42", 1, 2 * LOCKS_MAX));
+	ck_assert(are_too_many(dir, "42", LOCKS_MAX + 80, 2 * LOCKS_MAX));
+	ck_assert_int_eq(unlinkat(dir, "locks", 0), 0);
+	ck_assert_int_eq(rmdir(path), 0);
+}
+END_TEST
+
 UNIT_MAIN("sandbox_parts", filter_is_small_and_complete, every_number_is_what_the_table_says,
 	filter_verdicts, sha256_vectors, plans_travel, broken_plans, events_travel,
-	everything_has_a_name)
+	everything_has_a_name, locks_are_counted_once)

@@ -201,7 +201,7 @@ static void limit_descriptors(rlim_t count)
 /* It needs no more descriptors than it holds; one that can no longer wait ends. */
 START_TEST(few_descriptors_are_enough)
 {
-	enum { FEW = 40, READY = 32 };
+	enum { FEW = 48, READY = 32 };
 	struct err err;
 	struct sandbox_pool_status status;
 	int result = 0;

@@ -46,7 +46,7 @@ void build_empty(struct slot *slot, int control)
 	slot->signals = slot->lifeline = -1;
 	slot->files = SANDBOX_FILES_NONE;
 	slot->host_proc = slot->host_mounts = slot->memfd_sysctl = slot->sandbox_mounts = -1;
-	slot->skeleton = slot->overlay = slot->disk = slot->zygote_control = -1;
+	slot->skeleton = slot->overlay = slot->disk = slot->whole_proc = slot->zygote_control = -1;
 	slot->cgroup = CGROUP_NONE;
 	slot->init_pidfd = slot->userns = slot->ruleset = slot->results_fd = -1;
 	slot->job[0] = slot->job[1] = slot->note[0] = slot->note[1] = slot->payload_stat = -1;
@@ -713,5 +713,6 @@ void build_undo(struct slot *slot)
 	fd_close(&slot->skeleton);
 	fd_close(&slot->overlay);
 	(void)setns(slot->host_mounts, CLONE_NEWNS); /* frees the sandbox's mounts */
+	fd_close(&slot->whole_proc);
 	(void)cgroup_remove(&slot->cgroup);
 }

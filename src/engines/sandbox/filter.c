@@ -52,8 +52,12 @@ enum action {
 	ACTION_EAFNOSUPPORT,
 	ACTION_ENOTSUP,
 	ACTION_ENOMEM,
+	ACTION_EINVAL,
 	ACTION_KILL,
-	ACTION_CLONE, /* from here on: a tail looks at an argument */
+	ACTION_CLONE_FILES,  /* from here on: a tail looks at an argument */
+	ACTION_CLONE_THREAD, /* after the one that it leads to: jumps only go forward */
+	ACTION_CLONE,
+	ACTION_FCNTL,
 	ACTION_SOCKET,
 	ACTION_IOCTL,
 	ACTION_MMAP,
@@ -96,7 +100,7 @@ static const uint8_t lock[NUMBERS] = {
 #include "engines/sandbox/filter_table.h"
 };
 
-static const uint32_t returns[ACTION_CLONE] = {
+static const uint32_t returns[ACTION_CLONE_FILES] = {
 	[ACTION_EPERM] = SECCOMP_RET_ERRNO | EPERM,
 	[ACTION_ALLOW] = SECCOMP_RET_ALLOW,
 	[ACTION_ENOSYS] = SECCOMP_RET_ERRNO | ENOSYS,
@@ -104,6 +108,7 @@ static const uint32_t returns[ACTION_CLONE] = {
 	[ACTION_EAFNOSUPPORT] = SECCOMP_RET_ERRNO | EAFNOSUPPORT,
 	[ACTION_ENOTSUP] = SECCOMP_RET_ERRNO | ENOTSUP,
 	[ACTION_ENOMEM] = SECCOMP_RET_ERRNO | ENOMEM,
+	[ACTION_EINVAL] = SECCOMP_RET_ERRNO | EINVAL,
 	[ACTION_KILL] = SECCOMP_RET_KILL_PROCESS,
 };
 
@@ -127,7 +132,14 @@ struct check {
 };
 
 static const struct check checks[ACTION_COUNT] = {
-	[ACTION_CLONE] = { 0, true, ACTION_EPERM, ACTION_ALLOW, 1, { CLONE_REFUSED } },
+	[ACTION_CLONE] = { 0, true, ACTION_EPERM, ACTION_CLONE_THREAD, 1, { CLONE_REFUSED } },
+	[ACTION_CLONE_THREAD] = { 0, true, ACTION_ALLOW, ACTION_CLONE_FILES, 1,
+		{ 0x10000 /* CLONE_THREAD */ } },
+	/* Who shares its files with another process leaves it locks that bear a dead one's pid. */
+	[ACTION_CLONE_FILES] = { 0, true, ACTION_EPERM, ACTION_ALLOW, 1,
+		{ 0x400 /* CLONE_FILES */ } },
+	/* F_OFD_GETLK F_OFD_SETLK F_OFD_SETLKW: locks without a pid; as before Linux 3.15 */
+	[ACTION_FCNTL] = { 1, false, ACTION_EINVAL, ACTION_ALLOW, 3, { 36, 37, 38 } },
 	[ACTION_SOCKET] = { 0, false, ACTION_ALLOW, ACTION_EAFNOSUPPORT, 1, { 1 /* AF_UNIX */ } },
 	/*
 	 * TIOCSTI TIOCLINUX TIOCSETD TIOCCONS: input injection, consoles, line disciplines.
@@ -252,7 +264,7 @@ static void emit_tails(struct builder *b)
 		}
 		if (!is_wanted)
 			continue;
-		if (action >= ACTION_CLONE)
+		if (action >= ACTION_CLONE_FILES)
 			emit_check(b, &checks[action]);
 		else
 			emit(b, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, returns[action]));

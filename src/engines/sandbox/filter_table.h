@@ -16,7 +16,7 @@
 /* files */
 ALLOW(read) ALLOW(write) ALLOW(open) ALLOW(close) ALLOW(stat) ALLOW(fstat) ALLOW(lstat)
 ALLOW(poll) ALLOW(lseek) ALLOW(pread64) ALLOW(pwrite64) ALLOW(readv) ALLOW(writev) ALLOW(access)
-ALLOW(pipe) ALLOW(select) ALLOW(dup) ALLOW(dup2) ALLOW(sendfile) ALLOW(fcntl) ALLOW(flock)
+ALLOW(pipe) ALLOW(select) ALLOW(dup) ALLOW(dup2) ALLOW(sendfile) CHECK(fcntl, FCNTL) ALLOW(flock)
 ALLOW(fsync) ALLOW(fdatasync) ALLOW(truncate) ALLOW(ftruncate) ALLOW(getdents) ALLOW(getcwd)
 ALLOW(chdir) ALLOW(fchdir) ALLOW(rename) ALLOW(mkdir) ALLOW(rmdir) ALLOW(creat) ALLOW(link)
 ALLOW(unlink) ALLOW(symlink) ALLOW(readlink) ALLOW(chmod) ALLOW(fchmod) ALLOW(chown) ALLOW(fchown)

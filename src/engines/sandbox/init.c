@@ -52,8 +52,11 @@ static long build(struct slot *slot, const char **ret_step)
 	if (slot->is_rootless)
 		STEPS(slot_take_devices(slot, ret_step));
 	/* Here, because an ordinary user may only have a proc where he sees one already. */
-	long proc = slot_make_proc(ret_step);
+	long proc = slot_make_proc(true, ret_step);
 	STEPS(proc);
+	long whole = slot_make_proc(false, ret_step);
+	STEPS(whole);
+	slot->whole_proc = (int)whole;
 	/* The longest step of all. */
 	STEP(sys1(unshare, CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS), "unshare");
 	STEPS(await_mounts(slot, ret_step));

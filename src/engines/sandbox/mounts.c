@@ -271,12 +271,14 @@ long slot_mount_writable(const struct slot *slot, const char **ret_step)
 	return 0;
 }
 
-long slot_make_proc(const char **ret_step)
+long slot_make_proc(bool is_payloads, const char **ret_step)
 {
 	long context = sys2(fsopen, "proc", FSOPEN_CLOEXEC_FLAG);
 	STEP(context, "fsopen proc");
-	STEP(set_option((int)context, "hidepid", "ptraceable"), "proc hidepid");
-	STEP(set_option((int)context, "subset", "pid"), "proc subset");
+	if (is_payloads) {
+		STEP(set_option((int)context, "hidepid", "ptraceable"), "proc hidepid");
+		STEP(set_option((int)context, "subset", "pid"), "proc subset");
+	}
 	long dir = finish_mount(
 		(int)context, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 	STEP(dir, "mount of proc");

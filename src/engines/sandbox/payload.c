@@ -338,7 +338,7 @@ static int spawned_main(void *argument)
 	struct slot *slot = argument;
 	long status = sys0(setsid);
 	if (status >= 0)
-		status = sys3(close_range, 3, ~0u, CLOSE_RANGE_UNSHARE);
+		status = sys3(close_range, 3, ~0u, 0);
 	slot->exec_error = (int)-MIN(status, 0);
 	return slot->exec_error ? EXIT_NOT_EXECUTABLE : become_payload(slot);
 }
@@ -355,7 +355,7 @@ NORETURN static void serve_orders(struct slot *slot)
 		sys_word_wait(&slot->spawn_order);
 		slot->spawn_order = 0;
 		slot->spawned = sys_spawn_shed(
-			CLONE_VM | CLONE_FILES | SIGCHLD, slot->payload_stack, spawned_main, slot);
+			CLONE_VM | SIGCHLD, slot->payload_stack, spawned_main, slot);
 		sys_word_set(&slot->spawn_answer, 1);
 	}
 }

@@ -42,11 +42,15 @@ enum {
 	SANDBOX_UID_BASE = 2000000, /* host uid of a payload: base + pid of its supervisor */
 };
 
-/* Every limit must be positive; sizes are multiples of 4096 (the kernel counts pages). */
+/*
+ * Every limit must be positive; sizes are multiples of 4096 (the kernel counts pages). File locks
+ * are kernel memory that it charges to nobody: more than 4096 at once end a run as more memory
+ * does.
+ */
 struct sandbox_limits {
 	uint64_t wall_ms;      /* from start to kill */
 	uint64_t cpu_ms;       /* user + system of all processes */
-	uint64_t memory_bytes; /* all processes, their tmpfs, memfds, kernel memory */
+	uint64_t memory_bytes; /* all processes, their tmpfs, memfds, charged kernel memory */
 	uint64_t disk_bytes;   /* all writable paths together */
 	uint64_t disk_files;   /* inodes of them */
 	uint64_t file_bytes;   /* one file */
@@ -128,7 +132,8 @@ enum sandbox_cause {
 	SANDBOX_CAUSE_SIGNALLED, /* by a signal that is not one of ours: signal */
 	SANDBOX_CAUSE_WALL_TIMEOUT,
 	SANDBOX_CAUSE_CPU_TIMEOUT,
-	SANDBOX_CAUSE_MEMORY,    /* the kernel killed for memory (whatever the exit code says) */
+	SANDBOX_CAUSE_MEMORY,    /* the kernel killed for memory (whatever the exit code says), or
+				    too many file locks */
 	SANDBOX_CAUSE_DISK,      /* file size signal, or failed with a full disk */
 	SANDBOX_CAUSE_PROCESSES, /* failed after its forks were refused, or a fork flood */
 	SANDBOX_CAUSE_OUTPUT,    /* wrote more than output_bytes */

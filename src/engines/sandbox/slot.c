@@ -33,6 +33,7 @@
 #include "engines/sandbox/copy.h"
 #include "engines/sandbox/events.h"
 #include "engines/sandbox/files.h"
+#include "engines/sandbox/locks.h"
 #include "engines/sandbox/sys.h"
 #include "engines/sandbox/tracer.h"
 #include "engines/sandbox/warm.h"
@@ -62,6 +63,7 @@ struct loop {
 	bool is_behind;              /* there may be statuses that were not taken yet */
 	uint64_t wall_deadline_usec; /* on the slot's clock */
 	uint64_t next_cpu_usec;
+	uint64_t next_locks_usec;
 	uint64_t next_stat_usec;
 	struct cgroup_cpu cpu_base;   /* used before the run began */
 	struct slot_usage usage_base; /* by the first process, before it had its job */
@@ -267,6 +269,21 @@ static void handle_note(struct loop *loop)
 	payload_ended(loop, note << 8);
 }
 
+static void look_at_locks(struct loop *loop)
+{
+	struct slot *slot = loop->slot;
+	struct err text;
+	uint64_t began = slot_usec(slot);
+	bool are_too_many = locks_are_too_many(slot->whole_proc);
+	uint64_t now = slot_usec(slot);
+	loop->next_locks_usec = now + MAX((now - began) * LOCKS_REST, (uint64_t)LOCKS_LOOK_USEC);
+	if (!are_too_many)
+		return;
+	err_format(&text, 0, "holds more than %d file locks: kernel memory that no limit counts",
+		LOCKS_MAX);
+	slot_end(slot, SANDBOX_CAUSE_MEMORY, text.message);
+}
+
 static void check_clock(struct loop *loop)
 {
 	struct slot *slot = loop->slot;
@@ -288,6 +305,8 @@ static void check_clock(struct loop *loop)
 		uint64_t rest = (limit - used) / slot->processor_count;
 		loop->next_cpu_usec = now + MAX(rest, (uint64_t)CPU_CHECK_MIN_USEC);
 	}
+	if (now >= loop->next_locks_usec)
+		look_at_locks(loop);
 	if (plan->stat_interval_ms && now >= loop->next_stat_usec) {
 		struct sandbox_event event = { .kind = SANDBOX_EVENT_STAT };
 		read_statistics(loop, true, &event.statistics);
@@ -299,6 +318,7 @@ static void check_clock(struct loop *loop)
 static struct timespec time_to_next(const struct loop *loop)
 {
 	uint64_t next = MIN(loop->wall_deadline_usec, loop->next_cpu_usec);
+	next = MIN(next, loop->next_locks_usec);
 	if (loop->slot->parsed.plan.stat_interval_ms)
 		next = MIN(next, loop->next_stat_usec);
 	uint64_t now = slot_usec(loop->slot);
@@ -562,6 +582,7 @@ static int start_run(struct loop *loop, struct err *err)
 	loop->next_cpu_usec = slot->cgroup.backend == SANDBOX_BACKEND_NONE
 				      ? UINT64_MAX
 				      : limits->cpu_ms * USEC_PER_MS / slot->processor_count;
+	loop->next_locks_usec = LOCKS_LOOK_USEC;
 	loop->next_stat_usec = (uint64_t)slot->parsed.plan.stat_interval_ms * USEC_PER_MS;
 	TRY(build_results(slot, err));
 	TRY(files_start(slot, err)); /* inputs may have been mounted since */

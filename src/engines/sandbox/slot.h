@@ -122,6 +122,7 @@ struct slot {
 	int overlay;           /* the root, not attached yet; -1 */
 	int skeleton;          /* one of its layers; -1 */
 	int disk;              /* the tmpfs, of which a run sees five directories; -1 */
+	int whole_proc;        /* of the sandbox's pid namespace, attached nowhere: locks.c; -1 */
 	uint32_t mounts_ready; /* init may attach them */
 
 	pid_t resident_pid; /* spawner or zygote; 0 until it is ready, and when it is dead */
@@ -195,7 +196,7 @@ long slot_make_writable(const struct slot *slot, const char **ret_step); /* a de
 long slot_mount_writable(const struct slot *slot, const char **ret_step);
 long slot_take_devices(struct slot *slot, const char **ret_step);
 long slot_mount_devices(const struct slot *slot, const char **ret_step);
-long slot_make_proc(const char **ret_step);
+long slot_make_proc(bool is_payloads, const char **ret_step);
 long slot_mount_proc(int proc, const char **ret_step);
 long slot_mount_inputs(const struct slot *slot, const char **ret_step);
 
