@@ -673,6 +673,61 @@ START_TEST(parking_that_fails)
 }
 END_TEST
 
+START_TEST(a_parked_one_without_its_directory)
+{
+	struct err err;
+	RUN(r);
+	int control = prepare(&r, SANDBOX_TIER_PARKED, ARGV("park"));
+	r.plan.argv = ARGV("5");
+	r.plan.cwd = "/nope";
+	ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
+	run_finish(&r, control);
+	ck_assert_cause(&r, SANDBOX_CAUSE_DENIED);
+	ck_assert_str_eq(r.result.text, "working directory /nope: No such file or directory");
+	ck_assert_int_eq(r.result.exit_code, 127);
+	RUN(forbidden);
+	control = prepare(&forbidden, SANDBOX_TIER_PARKED, ARGV("park"));
+	forbidden.plan.argv = ARGV("5");
+	forbidden.plan.cwd = "/forbidden";
+	ck_assert_int_eq(mkdirat(run_image(), "forbidden", 0700), 0);
+	ck_assert_ok(sandbox_start(control, &forbidden.plan, &forbidden.files, &err), err);
+	run_finish(&forbidden, control);
+	ck_assert_cause(&forbidden, SANDBOX_CAUSE_DENIED);
+	ck_assert_int_eq(forbidden.result.exit_code, 126);
+}
+END_TEST
+
+/* Nobody need wait for READY. */
+START_TEST(a_plan_that_comes_early)
+{
+	static const enum sandbox_tier tiers[] = { SANDBOX_TIER_HOT, SANDBOX_TIER_WARM,
+		SANDBOX_TIER_PARKED };
+	static const struct sandbox_config config = { .supervisor_path = SUPERVISOR };
+	struct err err;
+	for (size_t i = 0; i < ARRAY_SIZE(tiers); i++) {
+		bool is_parked = tiers[i] == SANDBOX_TIER_PARKED;
+		struct sandbox_files image = SANDBOX_FILES_NONE;
+		int control = -1;
+		RUN(r);
+		image.root_fd = r.files.root_fd;
+		r.files.root_fd = -1;
+		ck_assert_ok(fd_memfd("out", &r.files.stdout_fd, &err), err);
+		ck_assert_ok(fd_memfd("err", &r.files.stderr_fd, &err), err);
+		r.plan.argv = ARGV("park", "50");
+		ck_assert_ok(sandbox_open(&config, &control, &err), err);
+		ck_assert_ok(sandbox_prepare(control, tiers[i], &r.plan, &image, &err), err);
+		r.plan.argv = is_parked ? ARGV("5") : ARGV("exit", "5");
+		ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
+		struct sandbox_event event;
+		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
+		ck_assert_int_eq(event.kind, SANDBOX_EVENT_READY);
+		run_finish(&r, control);
+		ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
+		ck_assert_int_eq(r.result.exit_code, 5);
+	}
+}
+END_TEST
+
 /* What a caller has is not what its sandbox gets. */
 START_TEST(callers_of_another_class)
 {
@@ -967,7 +1022,8 @@ UNIT_MAIN("sandbox", exit_codes, signals, output_and_environment, all_layers_are
 	cancelled_before_its_run, input_that_waits_stops_no_clock,
 	statistics_that_nobody_takes_stop_no_clock, refused_forks_give_no_room,
 	a_parked_one_that_told_is_over, a_parked_one_serves_its_program_only,
-	callers_of_another_class, programs_in_a_hidden_directory, descriptors_lend_no_rights,
-	a_terminal_of_the_callers, inputs_with_mounts_below, live_statistics, bad_plans, hot_tier,
-	parked_tier, parked_statistics_are_of_the_job, parking_that_fails, tiers_of_the_command,
+	a_parked_one_without_its_directory, a_plan_that_comes_early, callers_of_another_class,
+	programs_in_a_hidden_directory, descriptors_lend_no_rights, a_terminal_of_the_callers,
+	inputs_with_mounts_below, live_statistics, bad_plans, hot_tier, parked_tier,
+	parked_statistics_are_of_the_job, parking_that_fails, tiers_of_the_command,
 	no_stop_is_overlooked, nothing_stays, entries_at_the_top_of_an_image, probing)

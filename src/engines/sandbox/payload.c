@@ -36,8 +36,6 @@ enum {
 	STACK_BYTES = 8 << 20,
 	CAPABILITIES_MAX = 63,
 	CANDIDATE_BYTES_MAX = 4096,
-	EXIT_NOT_FOUND = 127,
-	EXIT_NOT_EXECUTABLE = 126,
 };
 
 static long join_cgroups(const struct slot *slot, const char **ret_step)
@@ -329,7 +327,7 @@ static int become_payload(struct slot *slot)
 	if (status == 0)
 		status = -execute(&slot->parsed.plan);
 	slot->exec_error = (int)-status;
-	return slot->exec_error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+	return slot_exit_code(slot->exec_error);
 }
 
 /* Made by the spawner; its 0, 1 and 2 are the supervisor's of this moment. */
@@ -340,7 +338,7 @@ static int spawned_main(void *argument)
 	if (status >= 0)
 		status = sys3(close_range, 3, ~0u, 0);
 	slot->exec_error = (int)-MIN(status, 0);
-	return slot->exec_error ? EXIT_NOT_EXECUTABLE : become_payload(slot);
+	return slot->exec_error ? slot_exit_code(slot->exec_error) : become_payload(slot);
 }
 
 /*

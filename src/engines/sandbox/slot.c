@@ -65,9 +65,10 @@ struct loop {
 	uint64_t next_cpu_usec;
 	uint64_t next_locks_usec;
 	uint64_t next_stat_usec;
-	struct cgroup_cpu cpu_base;   /* used before the run began */
-	struct slot_usage usage_base; /* by the first process, before it had its job */
-	struct slot_usage usage;      /* and at its end */
+	struct cgroup_cpu cpu_base;    /* used before the run began */
+	struct cgroup_cpu cpu_at_look; /* at locks */
+	struct slot_usage usage_base;  /* by the first process, before it had its job */
+	struct slot_usage usage;       /* and at its end */
 };
 
 /* All of the run; who resides, as long as it lives, is not of it. */
@@ -269,11 +270,27 @@ static void handle_note(struct loop *loop)
 	payload_ended(loop, note << 8);
 }
 
+/* A look stalls us; most programs spend their time elsewhere than in the kernel. */
+static bool may_have_taken_locks(struct loop *loop)
+{
+	const struct cgroup *group = &loop->slot->cgroup;
+	struct cgroup_cpu now = cgroup_cpu(group);
+	if (group->backend != SANDBOX_BACKEND_NONE &&
+		since(now.system_usec, loop->cpu_at_look.system_usec) < LOCKS_SYSTEM_USEC &&
+		since(now.usec, loop->cpu_at_look.usec) < LOCKS_CPU_USEC)
+		return false;
+	loop->cpu_at_look = now;
+	return true;
+}
+
 static void look_at_locks(struct loop *loop)
 {
 	struct slot *slot = loop->slot;
 	struct err text;
 	uint64_t began = slot_usec(slot);
+	loop->next_locks_usec = began + LOCKS_LOOK_USEC;
+	if (!may_have_taken_locks(loop))
+		return;
 	bool are_too_many = locks_are_too_many(slot->whole_proc);
 	uint64_t now = slot_usec(slot);
 	loop->next_locks_usec = now + MAX((now - began) * LOCKS_REST, (uint64_t)LOCKS_LOOK_USEC);
@@ -461,6 +478,27 @@ static void finish(struct loop *loop)
 	tracer_done(&loop->tracer);
 }
 
+/* Where a parked program could only tell in words of its own. */
+static bool has_cwd(struct slot *slot)
+{
+	struct stat cwd;
+	if (stat(slot->parsed.plan.cwd, &cwd) < 0)
+		slot->exec_error = errno;
+	else if (!S_ISDIR(cwd.st_mode))
+		slot->exec_error = ENOTDIR;
+	else if (!(cwd.st_mode & (cwd.st_uid == slot->host_uid ? S_IXUSR : S_IXOTH)))
+		slot->exec_error = EACCES;
+	slot->has_no_cwd = slot->exec_error != 0;
+	return !slot->has_no_cwd;
+}
+
+/* As if it had told so. */
+static void end_without_cwd(struct slot *slot)
+{
+	slot->has_told_exit = true;
+	cause_end(slot, slot_exit_code(slot->exec_error) << 8);
+}
+
 /* Parked: the job goes in as strings; the program reads to the end. */
 static int send_job(struct slot *slot, struct err *err)
 {
@@ -489,6 +527,14 @@ static int parking_failed(struct slot *slot, struct err *err)
 		size > 0 ? (int)size : 0, words);
 }
 
+/* A plan that did not wait for READY: that is its business. */
+static bool is_plan_waiting(const struct slot *slot)
+{
+	struct wire_head head = {};
+	ssize_t got = recv(slot->control, &head, sizeof(head), MSG_PEEK | MSG_DONTWAIT);
+	return got == sizeof(head) && head.kind == WIRE_PLAN;
+}
+
 /* The program of a parked slot runs ahead, until it says that it is ready. */
 static int park(struct loop *loop, struct err *err)
 {
@@ -497,7 +543,7 @@ static int park(struct loop *loop, struct err *err)
 	while (!slot->has_note && !slot->has_cause) {
 		struct pollfd fds[] = {
 			{ .fd = loop->slot->signals, .events = POLLIN },
-			{ .fd = slot->control, .events = POLLIN },
+			{ .fd = is_plan_waiting(slot) ? -1 : slot->control, .events = POLLIN },
 			{ .fd = slot->note[0], .events = POLLIN },
 		};
 		if (poll(fds, ARRAY_SIZE(fds), PARK_WAIT_MS) == 0)
@@ -506,7 +552,7 @@ static int park(struct loop *loop, struct err *err)
 		if (fds[0].revents)
 			take_signal(loop);
 		reap(loop, false);
-		if (fds[1].revents)
+		if (fds[1].revents && !is_plan_waiting(slot))
 			handle_message(slot);
 		if (fds[2].revents)
 			handle_note(loop);
@@ -583,13 +629,16 @@ static int start_run(struct loop *loop, struct err *err)
 				      ? UINT64_MAX
 				      : limits->cpu_ms * USEC_PER_MS / slot->processor_count;
 	loop->next_locks_usec = LOCKS_LOOK_USEC;
+	loop->cpu_at_look = loop->cpu_base;
 	loop->next_stat_usec = (uint64_t)slot->parsed.plan.stat_interval_ms * USEC_PER_MS;
 	TRY(build_results(slot, err));
 	TRY(files_start(slot, err)); /* inputs may have been mounted since */
-	if (slot->config.is_parked)
+	if (!slot->config.is_parked)
+		sys_word_set(&slot->payload_go, 1);
+	else if (has_cwd(slot))
 		TRY(send_job(slot, err));
 	else
-		sys_word_set(&slot->payload_go, 1);
+		end_without_cwd(slot);
 	fd_close(&slot->job[1]); /* see await_plan() */
 	prompt_self();
 	build_connect(slot);

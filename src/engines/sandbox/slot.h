@@ -16,6 +16,7 @@
 #ifndef ENGINES_SANDBOX_SLOT_H
 #define ENGINES_SANDBOX_SLOT_H
 
+#include <errno.h>
 #include <sched.h>
 #include <stdint.h>
 #include <sys/resource.h>
@@ -212,6 +213,12 @@ int slot_landlock_scan(struct slot *slot, int root, struct err *err) MUST_CHECK;
 int slot_landlock_begin(struct slot *slot, struct err *err) MUST_CHECK;
 int slot_landlock_finish(struct slot *slot, struct err *err) MUST_CHECK;
 int slot_landlock_abi(void);
+
+/* As a shell tells what it could not execute. */
+static inline int slot_exit_code(int exec_error)
+{
+	return exec_error == ENOENT ? 127 : 126;
+}
 
 /*
  * usage.c: what the first process used, while it is there (from slot_usage_open on; 0 is unknown;

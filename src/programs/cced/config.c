@@ -71,7 +71,9 @@ static int set_value(
 	uint64_t number = 0;
 	bool is_on = str_equal(text, "true");
 	if (row->kind == TEXT) {
-		const char *copy = mem_string(text);
+		char *copy = mem_string(text), *former;
+		memcpy(&former, place, sizeof(former));
+		mem_free(former);
 		memcpy(place, &copy, sizeof(copy));
 		return 0;
 	}

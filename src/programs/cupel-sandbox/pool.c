@@ -101,8 +101,9 @@ static int wait_ready(int pool, int signals, uint64_t wanted, bool *ret_is_ready
 	auto_close control = -1;
 	while (status.ready < wanted) {
 		TRY(sandbox_pool_status(pool, &status, err));
-		if (status.failed_total >= POOL_FAILURES_MAX)
-			return sandbox_pool_take(pool, TIER_POOL_TEMPLATE, &control, err);
+		if (status.failed_total >= POOL_FAILURES_MAX && !status.ready &&
+			sandbox_pool_take(pool, TIER_POOL_TEMPLATE, &control, err) == E_UNAVAILABLE)
+			return E_UNAVAILABLE;
 		if (poll(&end, 1, LOOK_MS) > 0)
 			break;
 	}
