@@ -97,7 +97,8 @@ def code_of(source, path):
 
 def load(argv):
     """python FILE ARG... or python -c CODE ARG...: the code object, and sys as python sets it."""
-    sys.orig_argv = argv
+    if hasattr(sys, "orig_argv"):
+        sys.orig_argv = argv
     if argv[1] == "-c":
         sys.argv, sys.path[0] = ["-c"] + argv[3:], ""
         return code_of(argv[2], "<string>"), None

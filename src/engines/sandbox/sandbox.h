@@ -354,9 +354,12 @@ int sandbox_prepare(int control, enum sandbox_tier tier, const struct sandbox_pl
 /*
  * The bootstrap for SANDBOX_TIER_PARKED and ZYGOTE with CPython 3.8 or newer: argv is { "python3",
  * "-c", this }. It runs "python3 FILE ARG..." and "python3 -c CODE ARG..." as the interpreter
- * would, with the differences that the PYTHON* environment has no effect and memory is not freed at
- * the end. Hash it into whatever names the sandbox: it is code that ran inside (park_python.py, as
- * bytecode for the version it was built with, and as source for others; see tools/embed.py).
+ * would; for all other uses, and with a PYTHON* environment that is not its own, it executes that
+ * (which is slower, and in the trace). At the end memory is not freed, where nobody could tell.
+ * What can be told: its frames below those of the program (which may nest five calls less), its
+ * modules in sys.modules, descriptor 65. Hash it into whatever names the sandbox: it is code that
+ * ran inside (park_python.py, as bytecode for the version it was built with, and as source for
+ * others; see tools/embed.py).
  */
 const char *sandbox_park_python(void);
 

@@ -1,0 +1,151 @@
+"""A parked interpreter, and one forked from a zygote, is the interpreter: the same program gives the
+same bytes and the same exit code as in a sandbox where it starts."""
+import os
+import subprocess
+
+import pytest
+
+import service as svc
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+SANDBOX = svc.BUILD / "src/programs/cupel-sandbox/cupel-sandbox"
+CODE = {
+    "nothing": "",
+    "arguments": "import sys; print(sys.argv, sys.orig_argv, sys.path[0], sys.flags.safe_path)",
+    "main": "print({k: v for k, v in globals().items() if k != '__builtins__'})",
+    "annotations": "x: int = 1\nprint(__annotations__)",
+    "pickle": "import pickle\nclass A: pass\nprint(type(pickle.loads(pickle.dumps(A()))) is A)",
+    "input": "print(input('? '), input())",
+    "environment": "import os; print(os.environ['A'], len(os.environ))",
+    "time zone": "import time; print(time.tzname, time.localtime(0)[:5])",
+    "umask": "import os; print(oct(os.umask(0)))",
+    "signals": "import signal; print([signal.getsignal(n) for n in (1, 2, 13, 15, 17, 25)])",
+    # how it ends
+    "exit code": "exit(7)",
+    "exit text": "exit('bye')",
+    "exit large": "exit(2**70)",
+    "exit negative": "exit(-1)",
+    "exit tuple": "exit((1, 2))",
+    "exit without stderr": "import sys; sys.stderr = None; exit('x')",
+    "exception": "1/0",
+    "chained": "try:\n  1/0\nexcept Exception as e:\n  raise KeyError('x') from e",
+    "group": "raise ExceptionGroup('a', [ValueError(1)])",
+    "syntax error": "def f(:\n pass",
+    "syntax warning": "print('\\d')",
+    "interrupted": "raise KeyboardInterrupt",
+    "SIGINT": "import os, time; os.kill(os.getpid(), 2); time.sleep(1)",
+    "SIGTERM": "import os; os.kill(os.getpid(), 15)",
+    "abort": "import os; os.abort()",
+    "_exit": "import os; print('lost'); os._exit(3)",
+    "own hook": "import sys\nsys.excepthook = lambda *a: print(a[:2])\n1/0",
+    "hook that raises": "import sys\ndef h(*a): raise ValueError('h')\nsys.excepthook = h\n1/0",
+    "hook that exits": "import sys\ndef h(*a): exit(7)\nsys.excepthook = h\n1/0",
+    "without main": "import sys\ndel sys.modules['__main__']\n1/0",
+    "atexit": "import atexit; atexit.register(print, 'bye')",
+    "atexit that exits": "import atexit\ndef f(): exit(4)\natexit.register(f)\nf.__qualname__ = 'g'\n"
+                         "import sys; sys.unraisablehook = lambda a: print(a.exc_type)",
+    "threads": "import threading, time\ndef f():\n  time.sleep(.1); print('t')\n"
+               "threading.Thread(target=f).start()",
+    "daemon threads": "import threading, time\nthreading.Thread(target=time.sleep, args=(9,), "
+                      "daemon=True).start()",
+    # processes that it forks
+    "child that ends": "import os, time\np = os.fork()\nif p == 0: exit(3)\ntime.sleep(.1)\n"
+                       "print(os.waitpid(p, 0)[1] >> 8)\nexit(5)",
+    "child that fails": "import os, time\np = os.fork()\nif p == 0: 1/0\ntime.sleep(.1)\n"
+                        "print(os.waitpid(p, 0)[1] >> 8)\nexit(5)",
+    "child that goes on": "import os, time\nif os.fork() == 0:\n  print('child', flush=True)\nelse:\n"
+                          "  os.wait()\n  time.sleep(.1)\n  print('parent')",
+    "multiprocessing": "import multiprocessing as m\nwith m.Pool(2) as p: print(p.map(abs, [-1, 2]))",
+    "subprocess": "import subprocess, sys\nprint(subprocess.run([sys.executable, '-c', 'print(1)'], "
+                  "capture_output=True))",
+    "exec": "import os; os.execv('/bin/echo', ['echo', 'x'])",
+    "asyncio": "import asyncio\nasync def m():\n  await asyncio.create_subprocess_exec('true')\n"
+               "  print(1)\nasyncio.run(m())",
+    # what it wrote and did not close
+    "open file": "f = open('/dev/stdout', 'w')\nf.write('x')",
+    "open file of a function": "def f():\n  f = open('/dev/stdout', 'w')\n  f.write('x')\n  exit(0)\nf()",
+    "open descriptor": "import os\nf = os.fdopen(os.dup(1), 'w')\nf.write('x')",
+    "second writer": "import io, sys\nf = io.TextIOWrapper(sys.stdout.buffer)\nf.write('x')",
+    "csv": "import csv\nw = csv.writer(open('/dev/stdout', 'w'))\nw.writerow([1, 2])",
+    "gzip": "import gzip\nf = gzip.GzipFile('/dev/stdout', 'w', mtime=0)\nf.write(b'x')",
+    "in a module": "import json\njson.f = open('/dev/stdout', 'w')\njson.f.write('x')",
+    "replaced stdout": "import io, sys\nprint('a')\nsys.stdout = io.StringIO()\nprint('b')",
+    "closed stdout": "import sys; sys.stdout.close()",
+    "closed descriptor": "import os; print('x'); os.close(1)",
+    "closed range": "import os; os.closerange(3, 256); exit(4)",
+    "del": "class A:\n  def __del__(s): print('del')\na = A()",
+    "del in a cycle": "class A:\n  def __del__(s): print('del')\na = A()\na.a = a",
+    "generator": "def g():\n  try: yield\n  finally: print('finally')\nx = g(); next(x)",
+    "logging": "import logging\nlogging.basicConfig(filename='/dev/stdout', force=True)\n"
+               "logging.warning('a')",
+}
+FILES = {
+    "coding cp1252": b"# -*- coding: cp1252 -*-\nprint(ascii('caf\xe9'))\n",
+    "coding shift_jis": b"# coding: shift_jis\nprint(ascii('\x82\xa0'))\n",
+    "coding utf-8-sig": b"\xef\xbb\xbfprint('a')\n",
+    "coding nonsense": b"# coding: nonsense\nprint(1)\n",
+    "names": b"import os, sys\nprint(__file__, __cached__, type(__loader__), sys.argv, sys.path[0])\n"
+             b"os.chdir('/')\nprint(os.path.exists(__file__))\n1/0\n",
+    "syntax error in a file": b"def f(:\n",
+}
+WORDS = {
+    "standard input": [], "dash": ["-"], "module": ["-m", "this"], "option": ["-u", "-c", "print(1)"],
+    "version": ["-V"], "missing": ["/work/nope.py"], "directory": ["/app/dir"],
+    "link": ["/app/link.py"], "relative": ["names.py", "a"], "own modules": ["own/main.py"],
+}
+
+
+def run(tier, words, *options):
+    done = subprocess.run([SANDBOX, "run", "--root", "/", "--tier", tier, "--env", "LANG=C.UTF-8",
+                           "--env", "A=a", *options, "--", "python3", *words],
+                          input=b"print('hello')\nb\n", capture_output=True, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+def same_everywhere(words, *options):
+    cold = run("cold", words, *options)
+    assert run("parked", words, *options) == cold
+    assert run("zygote", words, *options) == cold
+    return cold
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    app = tmp_path_factory.mktemp("app")
+    for directory in app, *list(app.parents)[:2]:
+        directory.chmod(0o755)
+    for name, text in FILES.items():
+        (app / f"{name.replace(' ', '-')}.py").write_bytes(text)
+    for directory, name, text in (("dir", "__main__", "print(__file__)"), ("own", "traceback", "x = 1"),
+                                  ("own", "helper", "f = open('/dev/stdout', 'w')"),
+                                  ("own", "main", "import helper\nhelper.f.write('x')\n1/0")):
+        (app / directory).mkdir(exist_ok=True)
+        (app / directory / f"{name}.py").write_text(text)
+    (app / "link.py").symlink_to("own/main.py")
+    return app
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_code(name):
+    same_everywhere(["-c", CODE[name], "x", ""], "--env", "TZ=America/New_York")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files(name, app):
+    same_everywhere([f"/app/{name.replace(' ', '-')}.py", "x"], "--app", app)
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_other_uses(name, app):
+    same_everywhere(WORDS[name], "--app", app, "--cwd", "/app")
+
+
+@pytest.mark.parametrize("setting", ["PYTHONHASHSEED=0", "PYTHONPATH=/app/own", "PYTHONUNBUFFERED=1"])
+def test_settings(setting):
+    same_everywhere(["-c", "import sys; print(hash('a') % 7 if sys.flags.hash_randomization == 0 else 0,"
+                     " '/app/own' in sys.path, sys.stdout.line_buffering)"], "--env", setting)
+
+
+def test_a_directory_that_is_not_there():
+    code, _, err = same_everywhere(["-c", "print(1)"], "--cwd", "/nope")
+    assert code == 125 and b"working directory /nope: No such file" in err
