@@ -44,4 +44,7 @@ stage "build with address and undefined sanitizers" tools/build.sh "$asan"
 stage "unit tests, sanitized" meson test -C "$asan" --suite unit --print-errorlogs --timeout-multiplier 4
 export CUPEL_BUILD=$PWD/$build
 stage "integration tests" as_root /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration
+export CUPEL_BUILD=$PWD/$asan
+stage "service tests, sanitized" as_root /usr/bin/python3 -m pytest -q -p no:cacheprovider \
+	tests/integration/test_{service,http,results,secrets,parked,cli,operation}.py
 echo "check: all passed in $((SECONDS - started)) s"

@@ -10,10 +10,14 @@ import subprocess
 import tempfile
 import time
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("CUPEL_BUILD", ROOT / "build" / "release"))
 PROGRAMS = BUILD / "src" / "programs"
 CCED = PROGRAMS / "cced" / "cced"
+# Limits of address space, signals that kill, memory that can be read: a sanitizer has its own.
+unsanitized = pytest.mark.skipif("asan" in BUILD.name, reason="does not go together with ASan")
 IMAGES = pathlib.Path(os.environ.get("CUPEL_STATE_DIR", "/var/lib/cupel")) / "images"
 
 

@@ -252,6 +252,7 @@ def files():
     server.shutdown()
 
 
+@svc.unsanitized
 def test_dataset_by_url(cupel, files):
     reply = cupel.execute(script("print(open('/data/dataset.csv').read())",
                                  data={"url": files + "/data.csv", "format": "csv"}))[1]
@@ -267,6 +268,7 @@ def test_dataset_by_url(cupel, files):
     ("https://169.254.169.254/latest/meta-data", "denied"),
     ("http://localhost:1/", "unavailable"), ("http://example.com/", None),
 ])
+@svc.unsanitized
 def test_bad_urls_are_refused_and_certified(cupel, files, url, category):
     url = files + url if url.startswith("/") else url
     status, reply = cupel.execute(script("print(1)", data={"url": url}))
@@ -389,6 +391,7 @@ def test_client_that_leaves_cancels_its_run(cupel):
     assert cupel.wait_idle(10)
 
 
+@svc.unsanitized
 def test_cancel_while_fetching(cupel, files):
     job = json.loads(cupel.call(
         "POST", "/execute", json.dumps(script("print(1)", data={"url": files + "/slow"})),
@@ -486,6 +489,7 @@ def agents(service, nursery):
     return [first] if nursery else [pid for pid in flags if pid != first]
 
 
+@svc.unsanitized
 def test_a_crashed_agent_ends_its_nursery():
     """Siblings share a memory layout; who crashes one to learn of it must find the next changed."""
     service = Service()
@@ -654,6 +658,7 @@ def alone():
     service.close()
 
 
+@svc.unsanitized
 def test_nothing_of_the_dataset_stays(alone):
     cupel = alone
     canary = os.urandom(24).hex().encode()
