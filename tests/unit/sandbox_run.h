@@ -241,6 +241,17 @@ UNUSED static bool run_find_tagged(const char *tag, long *ret_pid, long *ret_par
 	return is_found;
 }
 
+/* Soon: one forked from a zygote has to execute its program first. */
+UNUSED static void run_await_tagged(const char *tag, long *ret_pid, long *ret_parent)
+{
+	bool is_there = false;
+	for (int i = 0; i < 2000 && !is_there; i++) {
+		is_there = run_find_tagged(tag, ret_pid, ret_parent);
+		(void)usleep(is_there ? 0 : 1000);
+	}
+	ck_assert(is_there);
+}
+
 #define ARGV(...) ((const char *const[]){ "/bin/hostile", __VA_ARGS__, NULL })
 
 UNUSED static void run_argv(struct run *run, const char *const argv[])

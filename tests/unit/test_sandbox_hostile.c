@@ -176,7 +176,7 @@ START_TEST(both_are_filtered)
 	do
 		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
 	while (event.kind != SANDBOX_EVENT_EXEC);
-	ck_assert(run_find_tagged(tag, &pid, &parent));
+	run_await_tagged(tag, &pid, &parent);
 	check_rights(pid, run_is_tier("zygote") ? &of_zygote : &bare);
 	if (has_resident()) {
 		check_rights(parent, run_is_tier("zygote") ? &zygote : &bare);
@@ -202,7 +202,7 @@ START_TEST(a_killed_supervisor_leaves_nothing_alive)
 	do
 		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
 	while (event.kind != SANDBOX_EVENT_EXEC);
-	ck_assert(run_find_tagged(tag, &pid, &parent));
+	run_await_tagged(tag, &pid, &parent);
 	if (has_resident()) /* that was it */
 		parent = status_value(parent, "\nPPid:\t", 10);
 	ck_assert_int_eq(kill((pid_t)parent, SIGKILL), 0);
@@ -230,7 +230,7 @@ START_TEST(a_closed_control_kills_within_15_ms)
 	do
 		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
 	while (event.kind != SANDBOX_EVENT_EXEC);
-	ck_assert(run_find_tagged(tag, &pid, &parent));
+	run_await_tagged(tag, &pid, &parent);
 	(void)close(control);
 	(void)usleep(15000);
 	ck_assert_msg(!run_find_tagged(tag, &pid, &parent), "the payload lives on");

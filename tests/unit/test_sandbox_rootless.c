@@ -343,7 +343,7 @@ START_TEST(a_killed_supervisor_leaves_nothing_alive)
 	do
 		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
 	while (event.kind != SANDBOX_EVENT_EXEC);
-	ck_assert(run_find_tagged(tag, &pid, &parent));
+	run_await_tagged(tag, &pid, &parent);
 	ck_assert_int_eq(kill((pid_t)parent, SIGKILL), 0);
 	int status = 0;
 	while (status == 0)

@@ -179,9 +179,7 @@ static void start_tagged(
 	struct err err;
 	r->plan.argv = ARGV("sleep", tag);
 	ck_assert_ok(sandbox_start(control, &r->plan, &r->files, &err), err);
-	for (int i = 0; i < 2000 && !run_find_tagged(tag, ret_pid, ret_parent); i++)
-		(void)usleep(1000);
-	ck_assert(run_find_tagged(tag, ret_pid, ret_parent));
+	run_await_tagged(tag, ret_pid, ret_parent);
 }
 
 START_TEST(closing_ends_it_also_in_a_run)
