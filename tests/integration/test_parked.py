@@ -91,7 +91,8 @@ FILES = {
 WORDS = {
     "standard input": [], "dash": ["-"], "module": ["-m", "this"], "option": ["-u", "-c", "print(1)"],
     "version": ["-V"], "missing": ["/work/nope.py"], "directory": ["/app/dir"],
-    "link": ["/app/link.py"], "relative": ["names.py", "a"], "own modules": ["own/main.py"],
+    "link": ["/app/link.py"], "relative": ["names.py", "a"],
+    "option like a file": ["-q", "names.py"], "input as a file": ["/dev/stdin"], "own modules": ["own/main.py"],
 }
 
 
@@ -122,6 +123,7 @@ def app(tmp_path_factory):
         (app / directory).mkdir(exist_ok=True)
         (app / directory / f"{name}.py").write_text(text)
     (app / "link.py").symlink_to("own/main.py")
+    (app / "-q").write_text("print('a file')")
     return app
 
 

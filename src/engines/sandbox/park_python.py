@@ -103,6 +103,8 @@ def load(argv):
         sys.argv, sys.path[0] = ["-c"] + argv[3:], ""
         return code_of(argv[2], "<string>"), None
     path = argv[1]
+    if path.startswith("-") or os.stat(path).st_mode & 0o170000 != 0o100000:
+        raise ValueError  # options; what can be read only once
     sys.argv, sys.path[0] = argv[1:], os.path.dirname(os.path.realpath(path))
     if sys.version_info >= (3, 9) and not path.startswith("/"):
         path = os.getcwd() + "/" + path
