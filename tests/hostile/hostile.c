@@ -195,6 +195,15 @@ static int do_file(char **argv)
 	return errno;
 }
 
+static int do_file_of_a_child(char **argv)
+{
+	char *of_child[] = { argv[0], argv[1], "0", "0", NULL };
+	if (fork() == 0)
+		_exit(do_file(of_child));
+	wait(NULL);
+	return (int)number(argv, 2);
+}
+
 /* Fork argv[2] children that stay; print how many were born; exit with the errno of the last. */
 static int do_fork(char **argv)
 {
@@ -954,6 +963,7 @@ static const struct {
 	{ "disk", do_disk },
 	{ "inodes", do_inodes },
 	{ "file", do_file },
+	{ "file-of-a-child", do_file_of_a_child },
 	{ "fork", do_fork },
 	{ "fork-sequence", do_fork_sequence },
 	{ "fork-bomb", do_fork_bomb },

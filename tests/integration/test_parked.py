@@ -61,6 +61,8 @@ CODE = {
     "exec": "import os; os.execv('/bin/echo', ['echo', 'x'])",
     "asyncio": "import asyncio\nasync def m():\n  await asyncio.create_subprocess_exec('true')\n"
                "  print(1)\nasyncio.run(m())",
+    "child at the end": "import atexit, os\n@atexit.register\ndef f():\n  p = os.fork()\n  if p:\n"
+                        "    os.waitpid(p, 0); print('result')\n",
     # what it wrote and did not close
     "open file": "f = open('/dev/stdout', 'w')\nf.write('x')",
     "open file of a function": "def f():\n  f = open('/dev/stdout', 'w')\n  f.write('x')\n  exit(0)\nf()",
@@ -76,6 +78,16 @@ CODE = {
     "del": "class A:\n  def __del__(s): print('del')\na = A()",
     "del in a cycle": "class A:\n  def __del__(s): print('del')\na = A()\na.a = a",
     "generator": "def g():\n  try: yield\n  finally: print('finally')\nx = g(); next(x)",
+    "kept by a handler": "import signal\nout = open(1, 'w', closefd=False)\ndef f(*a): pass\n"
+                         "signal.signal(15, f)\nout.write('x')",
+    "kept by a patch": "import builtins, sys, io\nout = io.TextIOWrapper(sys.stdout.buffer)\n"
+                       "def f(*a): pass\nbuiltins.print = f\nout.write('x')",
+    "stdout of its own": "import sys\nclass Out:\n  def __init__(s): s.all = ''\n"
+                         "  def write(s, t): s.all += t\n  def flush(s): pass\n"
+                         "  def __del__(s): sys.__stdout__.write(s.all)\nsys.stdout = Out()\n"
+                         "print('x')",
+    "note overwritten": "import os; os.dup2(1, 65); exit(3)",
+    "last exception": "import atexit, sys\natexit.register(lambda: print(sys.last_type))\n1/0",
     "logging": "import logging\nlogging.basicConfig(filename='/dev/stdout', force=True)\n"
                "logging.warning('a')",
 }
@@ -83,6 +95,7 @@ FILES = {
     "coding cp1252": b"# -*- coding: cp1252 -*-\nprint(ascii('caf\xe9'))\n",
     "coding shift_jis": b"# coding: shift_jis\nprint(ascii('\x82\xa0'))\n",
     "coding utf-8-sig": b"\xef\xbb\xbfprint('a')\n",
+    "byte in a comment": b"print(1)  # \xff\n",
     "coding nonsense": b"# coding: nonsense\nprint(1)\n",
     "names": b"import os, sys\nprint(__file__, __cached__, type(__loader__), sys.argv, sys.path[0])\n"
              b"os.chdir('/')\nprint(os.path.exists(__file__))\n1/0\n",
@@ -123,6 +136,7 @@ def app(tmp_path_factory):
         (app / directory).mkdir(exist_ok=True)
         (app / directory / f"{name}.py").write_text(text)
     (app / "link.py").symlink_to("own/main.py")
+    (app / "no.pyc").write_text("print(1)")
     (app / "-q").write_text("print('a file')")
     return app
 
@@ -146,6 +160,11 @@ def test_other_uses(name, app):
 def test_settings(setting):
     same_everywhere(["-c", "import sys; print(hash('a') % 7 if sys.flags.hash_randomization == 0 else 0,"
                      " '/app/own' in sys.path, sys.stdout.line_buffering)"], "--env", setting)
+
+
+@pytest.mark.parametrize("path", [(), ("--env", "PATH=/usr/bin:/bin")])
+def test_executable(path):
+    same_everywhere(["-c", "import sys; print(sys.executable)"], *path)
 
 
 def test_a_directory_that_is_not_there():

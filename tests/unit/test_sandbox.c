@@ -165,6 +165,15 @@ START_TEST(disk)
 	x.plan.limits.file_bytes = 1u << 20;
 	run_verb(&x, "file", "0", "0");
 	ck_assert_cause(&x, SANDBOX_CAUSE_DISK);
+	RUN(c); /* of a child, which it minds or does not */
+	c.plan.limits.file_bytes = 1u << 20;
+	run_verb(&c, "file-of-a-child", "1");
+	ck_assert_cause(&c, SANDBOX_CAUSE_DISK);
+	RUN(u);
+	u.plan.limits.file_bytes = 1u << 20;
+	run_verb(&u, "file-of-a-child", "0");
+	ck_assert_cause(&u, SANDBOX_CAUSE_EXITED);
+	ck_assert_uint_eq(u.result.limits_hit, 1u << SANDBOX_CAUSE_DISK);
 }
 END_TEST
 

@@ -75,6 +75,31 @@ static const struct {
 		0, "held\n", "" },
 	{ { "node", "-e", "import('fs').then((m) => console.log(typeof m.readFileSync))" }, 0,
 		"function\n", "" },
+	/* What a listener of 'exit' leaves runs after the last of them. */
+	{ { "node", "-e", "process.on('exit', async () => { throw new Error('late') })" }, 1, "",
+		"Error: late" },
+	{ { "node", "-e",
+		  "process.on('exit', async () => { await null; console.log('late'); "
+		  "process.exitCode = 9 })" },
+		9, "late\n", "" },
+	{ { "node", "-e",
+		  "const e = process.emit; process.emit = function (n, ...a) { "
+		  "const r = e.call(this, n, ...a); "
+		  "if (n === 'exit') { console.log('late'); process.exitCode = 6 } return r }" },
+		6, "late\n", "" },
+	{ { "node", "-e",
+		  "process.emit('exit', 3); "
+		  "setTimeout(() => { console.log('late'); process.exitCode = 2 }, 5)" },
+		2, "late\n", "" },
+	/* Nor does it matter what it replaced. */
+	{ { "node", "-e", "globalThis.process = { exitCode: 7 }" }, 0, "", "" },
+	{ { "node", "-e", "globalThis.Number = () => 77" }, 0, "", "" },
+	{ { "node", "-e",
+		  "const { writeSync } = fs; "
+		  "fs.writeSync = (fd, ...a) => { console.log(fd); return writeSync(fd, ...a) }" },
+		0, "", "" },
+	{ { "node", "-e", "console.log(crypto.createHash('md5').update('').digest('hex'))" }, 0,
+		"d41d8cd98f00b204e9800998ecf8427e\n", "" },
 	{ { "node", "/nope.js" }, 1, "", "Cannot find module '/nope.js'" },
 	{ { "node", "--version" }, 9, "", "expected FILE or -e CODE" },
 };

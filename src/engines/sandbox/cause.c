@@ -40,14 +40,17 @@ void cause_memory(struct slot *slot)
 static void end_by_refusal(struct slot *slot)
 {
 	struct sandbox_result *result = &slot->result;
-	if (is_disk_full())
+	bool is_full = is_disk_full();
+	if (is_full)
 		result->limits_hit |= 1u << SANDBOX_CAUSE_DISK;
 	if (result->exit_code == 0)
 		return;
 	if (cgroup_task_refusals(&slot->cgroup))
 		result->limits_hit |= 1u << SANDBOX_CAUSE_PROCESSES;
 	if (result->limits_hit & (1u << SANDBOX_CAUSE_DISK))
-		slot_end(slot, SANDBOX_CAUSE_DISK, "failed with its disk full");
+		slot_end(slot, SANDBOX_CAUSE_DISK,
+			is_full ? "failed with its disk full"
+				: "failed after a file met the file size limit");
 	if (result->limits_hit & (1u << SANDBOX_CAUSE_PROCESSES))
 		slot_end(slot, SANDBOX_CAUSE_PROCESSES, "failed after a fork was refused");
 }

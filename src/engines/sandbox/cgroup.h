@@ -37,9 +37,10 @@ struct cgroup {
 	int gauges[CGROUP_GAUGE_COUNT];     /* what every run reads at its end, held open */
 };
 
-#define CGROUP_NONE                               \
-	((struct cgroup){ .dirs = { -1, -1, -1 }, \
-		.procs = { -1, -1, -1 },          \
+#define CGROUP_NONE                                        \
+	((struct cgroup){ .backend = SANDBOX_BACKEND_NONE, \
+		.dirs = { -1, -1, -1 },                    \
+		.procs = { -1, -1, -1 },                   \
 		.gauges = { [0 ... CGROUP_GAUGE_COUNT - 1] = -1 } })
 
 /* Processor time: all of it, exact, and what ticks that hit the kernel say of it. */

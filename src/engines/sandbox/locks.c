@@ -13,9 +13,9 @@
  * makes us see lines again. So what is too much is counted again, each line once. (The host's own
  * list, where others have thousands, showed a hundred locks four thousand times.)
  *
- * Every lock has a living process to be listed under: the filter refuses those of open file
+ * Every POSIX lock has a living process to be listed under: the filter refuses those of open file
  * descriptions, which have none, and to share a table of descriptors with another process, in which
- * a lock survives its taker.
+ * a lock survives its taker. (Of flock() and leases there is but one for each open file.)
  */
 #include "engines/sandbox/locks.h"
 

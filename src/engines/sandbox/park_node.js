@@ -36,6 +36,9 @@
 		module.paths = Module._nodeModulePaths(process.cwd());
 		module._compile('Object.assign(globalThis, { module, exports, require, __dirname, ' +
 			"__filename: '[eval]' })", '[eval]-wrapper');
+		// As node: there crypto is the module, not the global, in code that names it.
+		if (/\bcrypto\b/.test(code) && globalThis.crypto)
+			code = `(crypto=>{{${code}}})(require('node:crypto'))`;
 		return vm.runInThisContext(code, { filename: '[eval]', displayErrors: true,
 			importModuleDynamically: vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER });
 	};
@@ -104,25 +107,40 @@
 				delete Module._pathCache[key];
 		silent();
 		process.emitWarning = emitWarning;
-		process.mainModule = undefined;
+		delete process.mainModule;
 		tells = false;
 		process.emit('beforeExit', 0);
 		process.emit('exit', 0);
 		tells = true;
 	};
 
-	// After the last listener of 'exit': the code, before anything is torn down. An uncaught
-	// exception is printed later than that, so there the death of the process tells it.
-	const { emit } = process;
+	// Before anything is torn down: the code, when nothing can change it any more. That is where
+	// process.exit() ends, and where the event loop has when nobody listens to that. What a listener
+	// of 'exit' leaves (microtasks, rejections) runs after it, and an uncaught exception is printed
+	// later still: there the death of the process tells the code. A program may replace any of these.
+	const { emit, listenerCount, reallyExit } = process, { writeSync } = fs, { apply } = Reflect;
+	const job = process, number = Number, note = Buffer.alloc(1);
+	const tell = (code) => {
+		if (!tells)
+			return;
+		try {
+			note[0] = number(code ?? 0) & 0xff;
+			writeSync(65, note);
+		} catch { }
+	};
 	const emitAndTell = function (name, ...rest) {
-		const result = Reflect.apply(emit, this, [name, ...rest]);
+		const isLast = name === 'exit' && this === job && job._exiting &&
+			job.emit === emitAndTell && apply(listenerCount, job, [name]) === 0;
+		const result = apply(emit, this, [name, ...rest]);
 		if (name === 'uncaughtExceptionMonitor')
 			tells = false;
-		if (name === 'exit' && tells)
-			try {
-				fs.writeSync(65, Buffer.of(Number(process.exitCode ?? 0) & 0xff));
-			} catch { }
+		if (isLast)
+			tell(job.exitCode);
 		return result;
+	};
+	process.reallyExit = (code) => {
+		tell(code);
+		return apply(reallyExit, job, [code]);
 	};
 	Object.defineProperty(process, 'emit',
 		{ value: emitAndTell, configurable: true, writable: true, enumerable: false });

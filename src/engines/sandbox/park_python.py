@@ -10,6 +10,7 @@ import gc
 import _imp
 import _signal
 import _warnings
+import _weakref
 
 INTERRUPTED = "interrupted"  # instead of an exit code
 
@@ -103,13 +104,16 @@ def load(argv):
         sys.argv, sys.path[0] = ["-c"] + argv[3:], ""
         return code_of(argv[2], "<string>"), None
     path = argv[1]
-    if path.startswith("-") or os.stat(path).st_mode & 0o170000 != 0o100000:
-        raise ValueError  # options; what can be read only once
+    if path.startswith("-") or path.endswith(".pyc") or \
+            os.stat(path).st_mode & 0o170000 != 0o100000:
+        raise ValueError  # options; what is not read as text; what can be read only once
     sys.argv, sys.path[0] = argv[1:], os.path.dirname(os.path.realpath(path))
     if sys.version_info >= (3, 9) and not path.startswith("/"):
         path = os.getcwd() + "/" + path
     with open(path, "rb") as file:
-        return code_of(file.read(), path), path
+        source = file.read()
+    source.decode()  # also in comments; what declares another encoding is the interpreter's
+    return code_of(source, path), path
 
 
 def trimmed(error):
@@ -123,6 +127,9 @@ def trimmed(error):
 def report(error):
     """As the interpreter does of what nobody caught."""
     error = trimmed(error)
+    sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
+    if sys.version_info >= (3, 12):
+        sys.last_exc = error
     try:
         sys.excepthook(type(error), error, error.__traceback__)
     except SystemExit as second:
@@ -187,14 +194,25 @@ def end_quickly(code):
     """All that the interpreter does at its end and a program can see; not the freeing of memory.
     Returns where something is left to do."""
     if "threading" in sys.modules:
+        if sys.modules["threading"].active_count() != 1:
+            return  # the wait for them may be interrupted, which is told
         sys.modules["threading"]._shutdown()
     import atexit
     atexit._run_exitfuncs()
     flush()
-    sys.modules.pop("__main__", None)
+    sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
+    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        sys.__dict__.pop(name, None)
+    # Who holds one of its functions (a handler, a hook) holds all its names, and what they opened.
+    mark = type("Mark", (), {})()
+    held = _weakref.ref(mark)
+    sys.modules.pop("__main__").__dict__["__cupel_mark__"] = mark
+    del mark
     gc.collect()
     flush()
-    if not has_open_files():
+    note = os.fstat(65)
+    if held() is None and os.getpid() == own_pid and (note.st_dev, note.st_ino) == own_note and \
+            not has_open_files():
         os.write(65, bytes([code & 0xff]))
         _signal.sigtimedwait((), 0.1)  # killed meanwhile; what we used is looked up before
         os._exit(code & 0xff)
@@ -204,7 +222,8 @@ def finish(status):
     # Not in a child that it forked; and a code beyond a long means something else.
     if isinstance(status, int) and abs(status) < 2**63 and os.getpid() == own_pid:
         try:
-            if not has_modules_of_its_own():
+            is_watched = sys.gettrace() or sys.getprofile() or gc.get_debug() or gc.callbacks
+            if not is_watched and not has_modules_of_its_own():
                 end_quickly(status)
         except BaseException:
             pass
@@ -217,6 +236,9 @@ def finish(status):
 def begin(argv, settings):
     """Only what can be told before the first line of the job has run."""
     try:
+        if not sys.executable:  # started without this PATH
+            places = [place + "/" + argv[0] for place in os.environ.get("PATH", "").split(":")]
+            sys.executable = next((place for place in places if os.access(place, os.X_OK)), "")
         if settings == own_settings:
             return load(argv)
     except BaseException:
@@ -267,4 +289,5 @@ if os.fstat(64).st_mode & 0o170000 == 0o140000:  # a socket: many jobs; a pipe: 
 else:
     os.write(65, b"R")
 own_pid = os.getpid()
+own_note = (os.fstat(65).st_dev, os.fstat(65).st_ino)
 finish(run(*begin(*read_job())))

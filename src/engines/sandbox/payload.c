@@ -83,6 +83,11 @@ static long set_rlimits(const struct slot *slot, const char **ret_step)
 		{ RLIMIT_NICE, { 0, 0 } },
 		{ RLIMIT_RTPRIO, { 0, 0 } },
 		{ RLIMIT_STACK, { STACK_BYTES, STACK_BYTES_MAX } },
+		/* The caller's would look like an end of the program's own. */
+		{ RLIMIT_AS, { RLIM_INFINITY, RLIM_INFINITY } },
+		{ RLIMIT_DATA, { RLIM_INFINITY, RLIM_INFINITY } },
+		{ RLIMIT_CPU, { RLIM_INFINITY, RLIM_INFINITY } },
+		{ RLIMIT_NPROC, { RLIM_INFINITY, RLIM_INFINITY } },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		STEP(set_rlimit(rows[i].resource, rows[i].value), "rlimit");

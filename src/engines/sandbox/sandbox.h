@@ -44,8 +44,8 @@ enum {
 
 /*
  * Every limit must be positive; sizes are multiples of 4096 (the kernel counts pages). File locks
- * are kernel memory that it charges to nobody: more than 4096 at once end a run as more memory
- * does.
+ * are kernel memory that it charges to nobody: more than 4096 POSIX locks at once end a run as
+ * more memory does.
  */
 struct sandbox_limits {
 	uint64_t wall_ms;      /* from start to kill */
@@ -365,9 +365,10 @@ const char *sandbox_park_python(void);
 
 /*
  * The same for Node.js 16 or newer: argv is { "node", "-e", this }. It runs "node FILE ARG..." and
- * "node -e CODE ARG...", to the end of the event loop. Differences: NODE_* environment has no
- * effect, performance.timeOrigin and process.uptime() count from the warm-up, and nothing is torn
- * down at the end. An uncaught exception is told by the death of the process, some ms later.
+ * "node -e CODE ARG...", to the end of the event loop. Differences: no top-level await and import
+ * in CODE, NODE_* environment has no effect, performance.timeOrigin and process.uptime() count from
+ * the warm-up, and nothing is torn down at the end. An uncaught exception is told by the death of
+ * the process, some ms later.
  */
 const char *sandbox_park_node(void);
 

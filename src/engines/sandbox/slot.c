@@ -13,10 +13,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -423,7 +425,7 @@ static void report_done(struct loop *loop)
 	result->enforced = slot->enforced;
 	result->trace = slot->parsed.plan.trace;
 	result->trace_complete = result->trace != SANDBOX_TRACE_NONE && !result->trace_lost &&
-				 !result->trace_truncated;
+				 !result->trace_truncated && slot->started_usec;
 	event.result = *result;
 	slot_send(slot, &event);
 }
@@ -478,16 +480,25 @@ static void finish(struct loop *loop)
 	tracer_done(&loop->tracer);
 }
 
-/* Where a parked program could only tell in words of its own. */
+static int search_error(const struct slot *slot, const char *path)
+{
+	struct stat place;
+	if (stat(path, &place) < 0)
+		return errno;
+	if (!S_ISDIR(place.st_mode))
+		return ENOTDIR;
+	return place.st_mode & (place.st_uid == slot->host_uid ? S_IXUSR : S_IXOTH) ? 0 : EACCES;
+}
+
+/* Where a parked program could only tell in words of its own: there, and on the way. */
 static bool has_cwd(struct slot *slot)
 {
-	struct stat cwd;
-	if (stat(slot->parsed.plan.cwd, &cwd) < 0)
-		slot->exec_error = errno;
-	else if (!S_ISDIR(cwd.st_mode))
-		slot->exec_error = ENOTDIR;
-	else if (!(cwd.st_mode & (cwd.st_uid == slot->host_uid ? S_IXUSR : S_IXOTH)))
-		slot->exec_error = EACCES;
+	char path[PATH_MAX];
+	slot->exec_error = realpath(slot->parsed.plan.cwd, path) ? search_error(slot, path) : errno;
+	for (char *at = path; !slot->exec_error && (at = strchr(at + 1, '/')); *at = '/') {
+		*at = 0;
+		slot->exec_error = search_error(slot, path);
+	}
 	slot->has_no_cwd = slot->exec_error != 0;
 	return !slot->has_no_cwd;
 }
@@ -496,6 +507,8 @@ static bool has_cwd(struct slot *slot)
 static void end_without_cwd(struct slot *slot)
 {
 	slot->has_told_exit = true;
+	(void)kill(
+		slot->payload_pid, SIGKILL); /* or it says what it thinks of a job that is none */
 	cause_end(slot, slot_exit_code(slot->exec_error) << 8);
 }
 

@@ -123,6 +123,8 @@ static void handle_end(struct tracer *tracer, struct traced *task, int status)
 {
 	if (task->is_leader && !task->is_doomed) {
 		tracer->processes--;
+		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ)
+			tracer->slot->result.limits_hit |= 1u << SANDBOX_CAUSE_DISK;
 		if (is_traced_run(tracer))
 			report_exit(tracer, task, status);
 	}

@@ -53,7 +53,6 @@ int tier_plan_ahead(enum sandbox_tier tier, const struct sandbox_plan *plan,
 	struct err *err)
 {
 	*ret_ahead = *plan;
-	ret_ahead->env = NULL;
 	if (tier != SANDBOX_TIER_PARKED && tier != SANDBOX_TIER_ZYGOTE)
 		return 0;
 	TRY(park(tier, plan->argv[0], ret_parked, err));
