@@ -11,11 +11,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -692,6 +694,28 @@ void build_close_run(struct slot *slot)
 	fd_close(&slot->results_fd);
 	files_free(slot->files_used);
 	slot->files_used = NULL;
+}
+
+static int search_error(const struct slot *slot, const char *path)
+{
+	struct stat place;
+	if (stat(path, &place) < 0)
+		return errno;
+	if (!S_ISDIR(place.st_mode))
+		return ENOTDIR;
+	return place.st_mode & (place.st_uid == slot->host_uid ? S_IXUSR : S_IXOTH) ? 0 : EACCES;
+}
+
+bool build_has_cwd(struct slot *slot)
+{
+	char path[PATH_MAX];
+	slot->exec_error = realpath(slot->parsed.plan.cwd, path) ? search_error(slot, path) : errno;
+	for (char *at = path; !slot->exec_error && (at = strchr(at + 1, '/')); *at = '/') {
+		*at = 0;
+		slot->exec_error = search_error(slot, path);
+	}
+	slot->has_no_cwd = slot->exec_error != 0;
+	return !slot->has_no_cwd;
 }
 
 void build_undo(struct slot *slot)

@@ -52,6 +52,12 @@ void build_undo(struct slot *slot);
 int build_results(struct slot *slot, struct err *err) MUST_CHECK;
 void build_open_results(struct slot *slot);
 
+/*
+ * Whether the payload may work in the plan's directory, where a parked program could only tell in
+ * words of its own; else exec_error says why not.
+ */
+bool build_has_cwd(struct slot *slot);
+
 /* Connect the caller's ends of the streams. */
 void build_connect(struct slot *slot);
 

@@ -13,12 +13,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -480,29 +478,6 @@ static void finish(struct loop *loop)
 	tracer_done(&loop->tracer);
 }
 
-static int search_error(const struct slot *slot, const char *path)
-{
-	struct stat place;
-	if (stat(path, &place) < 0)
-		return errno;
-	if (!S_ISDIR(place.st_mode))
-		return ENOTDIR;
-	return place.st_mode & (place.st_uid == slot->host_uid ? S_IXUSR : S_IXOTH) ? 0 : EACCES;
-}
-
-/* Where a parked program could only tell in words of its own: there, and on the way. */
-static bool has_cwd(struct slot *slot)
-{
-	char path[PATH_MAX];
-	slot->exec_error = realpath(slot->parsed.plan.cwd, path) ? search_error(slot, path) : errno;
-	for (char *at = path; !slot->exec_error && (at = strchr(at + 1, '/')); *at = '/') {
-		*at = 0;
-		slot->exec_error = search_error(slot, path);
-	}
-	slot->has_no_cwd = slot->exec_error != 0;
-	return !slot->has_no_cwd;
-}
-
 /* As if it had told so. */
 static void end_without_cwd(struct slot *slot)
 {
@@ -648,7 +623,7 @@ static int start_run(struct loop *loop, struct err *err)
 	TRY(files_start(slot, err)); /* inputs may have been mounted since */
 	if (!slot->config.is_parked)
 		sys_word_set(&slot->payload_go, 1);
-	else if (has_cwd(slot))
+	else if (build_has_cwd(slot))
 		TRY(send_job(slot, err));
 	else
 		end_without_cwd(slot);
