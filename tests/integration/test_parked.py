@@ -59,8 +59,8 @@ CODE = {
     "subprocess": "import subprocess, sys\nprint(subprocess.run([sys.executable, '-c', 'print(1)'], "
                   "capture_output=True))",
     "exec": "import os; os.execv('/bin/echo', ['echo', 'x'])",
-    "asyncio": "import asyncio\nasync def m():\n  await asyncio.create_subprocess_exec('true')\n"
-               "  print(1)\nasyncio.run(m())",
+    "asyncio": "import asyncio\nasync def m():\n  p = await asyncio.create_subprocess_exec('true')\n"
+               "  print(await p.wait())\nasyncio.run(m())",
     "child at the end": "import atexit, os\n@atexit.register\ndef f():\n  p = os.fork()\n  if p:\n"
                         "    os.waitpid(p, 0); print('result')\n",
     # what it wrote and did not close
