@@ -186,8 +186,8 @@ static int run_start(struct run *run)
 	return control;
 }
 
-/* Receive until nothing of the run is left; then read what the run wrote. */
-static void run_finish(struct run *run, int control)
+/* Receive until nothing of the run is left. */
+static void run_receive_all(struct run *run, int control)
 {
 	struct err err;
 	struct sandbox_event event;
@@ -196,6 +196,13 @@ static void run_finish(struct run *run, int control)
 		run_take_event(run, &event);
 	} while (!run->is_gone && event.kind != SANDBOX_EVENT_READY);
 	sandbox_close(&control); /* READY: a warm one would go on */
+}
+
+/* And read what the run wrote. */
+static void run_finish(struct run *run, int control)
+{
+	struct err err;
+	run_receive_all(run, control);
 	ck_assert_int_eq(lseek(run->files.stdout_fd, 0, SEEK_SET), 0);
 	ck_assert_int_eq(lseek(run->files.stderr_fd, 0, SEEK_SET), 0);
 	ck_assert_ok(fd_read_all(run->files.stdout_fd, 64u << 20, &run->out, &err), err);

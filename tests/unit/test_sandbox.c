@@ -767,18 +767,6 @@ START_TEST(programs_in_a_hidden_directory)
 }
 END_TEST
 
-/* What was written is the caller's to look at. */
-static void receive_all(struct run *run, int control)
-{
-	struct err err;
-	struct sandbox_event event;
-	do {
-		ck_assert_ok(sandbox_receive(control, 0, &event, &err), err);
-		run_take_event(run, &event);
-	} while (!run->is_gone);
-	sandbox_close(&control);
-}
-
 /* What the giver may not do with a descriptor, we do not do for it. */
 START_TEST(descriptors_lend_no_rights)
 {
@@ -792,7 +780,7 @@ START_TEST(descriptors_lend_no_rights)
 	r.plan.argv = ARGV("echo", "secret");
 	r.files.stdout_fd = open(path, O_PATH | O_CLOEXEC);
 	ck_assert_int_eq(unlink(path), 0);
-	receive_all(&r, run_start(&r));
+	run_receive_all(&r, run_start(&r));
 	ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
 	ck_assert_int_le(read(reader, &byte, 1), 0);
 	(void)close(reader);
@@ -810,7 +798,7 @@ START_TEST(a_terminal_of_the_callers)
 	int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
 	r.plan.argv = ARGV("echo", "hello");
 	r.files.stdout_fd = master;
-	receive_all(&r, run_start(&r));
+	run_receive_all(&r, run_start(&r));
 	ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
 	ck_assert_int_eq(read(slave, text, sizeof(text) - 1), 6);
 	ck_assert_str_eq(text, "hello\n");

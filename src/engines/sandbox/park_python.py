@@ -70,7 +70,8 @@ def settings_of(env):
 def code_of(source, path):
     """compile(source, path, "exec"), but that makes a hundred classes for syntax trees first, a tenth
     of what all this costs. exec() does not, and a trace function stops it before its first line.
-    What has errors or warnings is left to compile(), which words them."""
+    What has warnings is left to compile(), which words them; what has errors it raises, and begin()
+    leaves that to the interpreter."""
     found = []
 
     def take(frame, event, argument):
