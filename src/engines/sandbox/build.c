@@ -48,7 +48,8 @@ void build_empty(struct slot *slot, int control)
 	slot->signals = slot->lifeline = -1;
 	slot->files = SANDBOX_FILES_NONE;
 	slot->host_proc = slot->host_mounts = slot->memfd_sysctl = slot->sandbox_mounts = -1;
-	slot->skeleton = slot->overlay = slot->disk = slot->whole_proc = slot->zygote_control = -1;
+	slot->skeleton = slot->overlay = slot->disk = slot->whole_proc = slot->resident_control =
+		-1;
 	slot->cgroup = CGROUP_NONE;
 	slot->init_pidfd = slot->userns = slot->ruleset = slot->results_fd = -1;
 	slot->job[0] = slot->job[1] = slot->note[0] = slot->note[1] = slot->payload_stat = -1;
@@ -531,12 +532,12 @@ static int take_filter(struct err *err)
 	return 0;
 }
 
-static int make_zygote_control(struct slot *slot, struct err *err)
+static int make_resident_control(struct slot *slot, struct err *err)
 {
 	int pair[2];
 	TRY(fd_socketpair(SOCK_SEQPACKET, pair, err));
 	slot->job[0] = pair[0];
-	slot->zygote_control = pair[1];
+	slot->resident_control = pair[1];
 	return 0;
 }
 
@@ -573,9 +574,9 @@ static int start_payload(struct slot *slot, struct err *err)
 	bool is_spawner = slot_has_spawner(slot);
 	if (slot->config.is_prepared && !slot->next_message)
 		slot->next_message = mem_alloc(1, WIRE_MESSAGE_MAX);
-	if (slot->config.is_zygote)
-		TRY(make_zygote_control(slot, err));
-	else if (slot->config.is_prepared && !is_spawner)
+	if (slot->config.is_warm)
+		TRY(make_resident_control(slot, err));
+	else if (slot->config.is_prepared)
 		TRY(make_pipe(slot->job, err));
 	if (slot->config.is_parked)
 		TRY(make_pipe(slot->note, err));
@@ -670,7 +671,7 @@ int build_check(struct slot *slot, struct err *err)
 /* A build that failed half-way still has tasks; PID 1 takes the others with it. */
 static void end_tasks(struct slot *slot)
 {
-	fd_close(&slot->zygote_control);
+	fd_close(&slot->resident_control);
 	if (slot->init_pid > 0)
 		(void)kill(slot->init_pid, SIGKILL);
 	if (slot->resident_pid > 0)

@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "engines/sandbox/apparmor.h"
@@ -36,6 +37,7 @@ enum {
 	STACK_BYTES = 8 << 20,
 	CAPABILITIES_MAX = 63,
 	CANDIDATE_BYTES_MAX = 4096,
+	ORDERS_FD = 3, /* of a spawner */
 };
 
 static long join_cgroups(const struct slot *slot, const char **ret_step)
@@ -127,21 +129,25 @@ static long drop_capabilities(bool is_zygote, const char **ret_step)
 
 /*
  * A table of its own with 0, 1 and 2 and, if it waits for its plan, two more: the pipes of a
- * parked program, or what await_plan() looks at, which closes at its exec. A spawner keeps ours,
- * for its payloads.
+ * parked program, or what await_plan() looks at, which closes at its exec. A spawner has its orders
+ * only, at the lowest number that is none of its payloads': each gets a copy of the table.
  */
 static long keep_descriptors(const struct slot *slot)
 {
 	bool is_parked = slot->config.is_parked;
 	int wait_flags = is_parked ? 0 : O_CLOEXEC;
-	if (slot_has_spawner(slot))
-		return 0;
 	if (!slot->config.is_prepared)
 		return sys3(close_range, 3, ~0u, CLOSE_RANGE_UNSHARE);
 	/* Unshared first: these numbers must hide nothing of the supervisor's. */
 	long status = sys1(unshare, CLONE_FILES);
 	if (status == 0)
 		status = sys3(dup3, slot->job[0], SLOT_JOB_FD, wait_flags);
+	if (status >= 0 && slot_has_spawner(slot)) {
+		status = sys3(dup3, SLOT_JOB_FD, ORDERS_FD, O_CLOEXEC);
+		if (status >= 0)
+			status = sys3(close_range, 0, ORDERS_FD - 1, 0);
+		return status < 0 ? status : sys3(close_range, ORDERS_FD + 1, ~0u, 0);
+	}
 	if (status >= 0)
 		status = sys3(
 			dup3, is_parked ? slot->note[1] : slot->control, SLOT_NOTE_FD, wait_flags);
@@ -335,30 +341,43 @@ static int become_payload(struct slot *slot)
 	return slot_exit_code(slot->exec_error);
 }
 
-/* Made by the spawner; its 0, 1 and 2 are the supervisor's of this moment. */
+/* Made by the spawner. What it was ordered with is closed by its exec. */
 static int spawned_main(void *argument)
 {
 	struct slot *slot = argument;
-	long status = sys0(setsid);
-	if (status >= 0)
-		status = sys3(close_range, 3, ~0u, 0);
-	slot->exec_error = (int)-MIN(status, 0);
+	slot->exec_error = (int)-MIN(sys0(setsid), 0);
 	return slot->exec_error ? slot_exit_code(slot->exec_error) : become_payload(slot);
+}
+
+/* With 0, 1 and 2 of the next payload, which get these numbers: no lower ones are free. */
+static bool take_order(void)
+{
+	union {
+		struct cmsghdr header;
+		uint8_t room[CMSG_SPACE(ORDERS_FD * sizeof(int))];
+	} control;
+	uint8_t order;
+	struct iovec part = { &order, sizeof(order) };
+	struct msghdr message = { .msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control) };
+	return sys3(recvmsg, ORDERS_FD, &message, 0) == sizeof(order) && message.msg_controllen &&
+	       control.header.cmsg_len == CMSG_LEN(ORDERS_FD * sizeof(int));
 }
 
 /*
  * A payload for each order, on the stack for that. The supervisor traces it and takes its end; its
  * parent, we, would have to take that too, but for SA_NOCLDWAIT. An exec clears that.
  */
-NORETURN static void serve_orders(struct slot *slot)
+static void serve_orders(struct slot *slot)
 {
 	struct sys_sigaction no_zombies = { .handler = SIG_DFL, .flags = SA_NOCLDWAIT };
 	(void)sys4(rt_sigaction, SIGCHLD, &no_zombies, 0, sizeof(no_zombies.mask));
-	for (;;) {
-		sys_word_wait(&slot->spawn_order);
-		slot->spawn_order = 0;
+	while (take_order()) {
 		slot->spawned = sys_spawn_shed(
 			CLONE_VM | SIGCHLD, slot->payload_stack, spawned_main, slot);
+		(void)sys3(close_range, 0, ORDERS_FD - 1, 0);
 		sys_word_set(&slot->spawn_answer, 1);
 	}
 }
@@ -375,7 +394,8 @@ int slot_payload_main(void *argument)
 		return 1;
 	}
 	sys_word_set(&slot->payload_stage.word, STAGE_READY);
-	if (slot_has_spawner(slot))
-		serve_orders(slot);
-	return become_payload(slot);
+	if (!slot_has_spawner(slot))
+		return become_payload(slot);
+	serve_orders(slot);
+	return 0;
 }

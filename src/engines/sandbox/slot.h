@@ -126,16 +126,15 @@ struct slot {
 	int whole_proc;        /* of the sandbox's pid namespace, attached nowhere: locks.c; -1 */
 	uint32_t mounts_ready; /* init may attach them */
 
-	pid_t resident_pid; /* spawner or zygote; 0 until it is ready, and when it is dead */
+	pid_t resident_pid;   /* spawner or zygote; 0 until it is ready, and when it is dead */
+	int resident_control; /* it gets each run's descriptors here */
 	struct sandbox_plan template;
 	uint8_t *plan_room;           /* of every run's plan */
 	struct disk_state disk_state; /* as every run finds it */
 	bool is_peak_of_all;          /* the kernel cannot begin another for the next run */
-	uint32_t spawn_order;         /* spawner: make the next payload */
-	uint32_t spawn_answer;
-	long spawned;        /* its pid, or -errno */
-	void *payload_stack; /* its end, in the spawner's memory */
-	int zygote_control;
+	uint32_t spawn_answer;        /* spawner: it has made the next payload */
+	long spawned;                 /* its pid, or -errno */
+	void *payload_stack;          /* its end, in the spawner's memory */
 
 	pid_t keeper_pid;
 	uint32_t keeper_done;

@@ -28,15 +28,38 @@
 #include "engines/sandbox/build.h"
 #include "engines/sandbox/sys.h"
 #include "engines/sandbox/zygote.h"
+#include "kit/base/fd.h"
 #include "kit/base/mem.h"
+
+int warm_send_files(struct slot *slot, struct err *err)
+{
+	const struct {
+		int *ours;
+		bool is_read_by_us;
+		bool is_copied;
+	} pipes[] = { { &slot->in.to, false, true }, { &slot->out.from, true, true },
+		{ &slot->error.from, true, true }, { &slot->job[1], false, false },
+		{ &slot->note[0], true, false } };
+	int theirs[WARM_FILES_MAX] = { -1, -1, -1, -1, -1, slot->ruleset };
+	size_t pipe_count = slot->config.is_zygote ? ARRAY_SIZE(pipes) : WARM_STREAMS;
+	/* The rules are for a zygote's child, if this kernel has Landlock. */
+	size_t count = pipe_count + (slot->config.is_zygote && slot->ruleset >= 0);
+	int status = 0;
+	for (size_t i = 0; status == 0 && i < pipe_count; i++)
+		status = build_stream(slot, pipes[i].is_read_by_us, pipes[i].is_copied,
+			pipes[i].ours, &theirs[i], err);
+	if (status == 0)
+		status = fd_send(slot->resident_control, view_of("F", 1), theirs, count, err);
+	for (size_t i = 0; i < pipe_count; i++)
+		fd_close(&theirs[i]);
+	return status;
+}
 
 /* The next payload: made while we do other things. */
 static int order_next(struct slot *slot, struct err *err)
 {
 	slot->payload_go = slot->spawn_answer = 0;
-	TRY(build_stdio(slot, err));
-	sys_word_set(&slot->spawn_order, 1);
-	return 0;
+	return warm_send_files(slot, err);
 }
 
 int warm_build(struct slot *slot, struct err *err)
@@ -55,6 +78,7 @@ int warm_build(struct slot *slot, struct err *err)
 	TRY(build_sandbox(slot, err));
 	if (slot->config.is_zygote)
 		return 0;
+	fd_close(&slot->job[0]); /* its own now */
 	TRY(disk_note(&slot->disk_state, err));
 	return order_next(slot, err);
 }

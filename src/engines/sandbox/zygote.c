@@ -31,13 +31,12 @@
 #include "engines/sandbox/build.h"
 #include "engines/sandbox/filter.h"
 #include "engines/sandbox/remote.h"
-#include "kit/base/fd.h"
+#include "engines/sandbox/warm.h"
 
 enum {
 	FORK_WAIT_MS = 10000,
 	/* The zygote has 0, 1, 2 and its socket: what comes gets these numbers, in this order. */
-	RUN_FILES = 6,
-	RULESET_FD = 3 + RUN_FILES - 1,
+	RULESET_FD = 3 + WARM_FILES_MAX - 1,
 };
 
 int zygote_ready(struct slot *slot, struct err *err)
@@ -111,33 +110,10 @@ static int shed(const struct slot *slot, struct err *err)
 		ARRAY_SIZE(calls) - skipped, err);
 }
 
-/* Pipes; our ends into the slot, the others to the zygote, together with the rules. */
-static int send_files(struct slot *slot, struct err *err)
-{
-	const struct {
-		int *ours;
-		bool is_read_by_us;
-		bool is_copied;
-	} pipes[] = { { &slot->in.to, false, true }, { &slot->out.from, true, true },
-		{ &slot->error.from, true, true }, { &slot->job[1], false, false },
-		{ &slot->note[0], true, false } };
-	int theirs[RUN_FILES] = { -1, -1, -1, -1, -1, slot->ruleset };
-	size_t count = RUN_FILES - (slot->ruleset < 0); /* a kernel without Landlock */
-	int status = 0;
-	for (size_t i = 0; status == 0 && i < ARRAY_SIZE(pipes); i++)
-		status = build_stream(slot, pipes[i].is_read_by_us, pipes[i].is_copied,
-			pipes[i].ours, &theirs[i], err);
-	if (status == 0)
-		status = fd_send(slot->zygote_control, view_of("F", 1), theirs, count, err);
-	for (size_t i = 0; i < ARRAY_SIZE(pipes); i++)
-		fd_close(&theirs[i]);
-	return status;
-}
-
 int zygote_fork(struct slot *slot, struct err *err)
 {
 	unsigned long child = 0;
-	TRY(send_files(slot, err));
+	TRY(warm_send_files(slot, err));
 	TRY(await_stop(slot->signals, slot->resident_pid, PTRACE_EVENT_FORK, err));
 	if (ptrace(PTRACE_GETEVENTMSG, slot->resident_pid, 0, &child) < 0 ||
 		ptrace(PTRACE_CONT, slot->resident_pid, 0, 0) < 0)
