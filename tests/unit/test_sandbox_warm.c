@@ -2,6 +2,7 @@
  * The warm tier: run after run in one sandbox, nothing of one in the next, limits and causes as in
  * any other tier, and the end of it all after anything out of the ordinary.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -280,7 +281,24 @@ static size_t children_of(long pid, long children[static CHILDREN_MAX])
 	return count;
 }
 
-/* It is in nobody's pid namespace but the host's. */
+/* A bit for each; those above are one. */
+static uint32_t descriptors_of(long pid)
+{
+	enum { OTHERS = 31 };
+	char path[64];
+	uint32_t bits = 0;
+	struct dirent *entry;
+	snprintf(path, sizeof(path), "/proc/%ld/fd", pid);
+	DIR *dir = opendir(path);
+	ck_assert_ptr_nonnull(dir);
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			bits |= 1u << MIN(strtol(entry->d_name, NULL, 10), OTHERS);
+	(void)closedir(dir);
+	return bits;
+}
+
+/* It is in nobody's pid namespace but the host's, and has nothing of ours but its orders. */
 START_TEST(a_spawner_lives_by_its_supervisor)
 {
 	struct err err;
@@ -293,7 +311,10 @@ START_TEST(a_spawner_lives_by_its_supervisor)
 	ck_assert_uint_eq(children_of(getpid(), supervisor), 1);
 	(void)usleep(100000); /* the next payload is made */
 	ck_assert_uint_eq(children_of(supervisor[0], ours), 2);
-	ck_assert_uint_eq(children_of(ours[0], payload) + children_of(ours[1], payload), 1);
+	size_t of_first = children_of(ours[0], payload);
+	ck_assert_uint_eq(of_first + children_of(ours[1], payload), 1);
+	ck_assert_uint_eq(descriptors_of(ours[!of_first]), 0x8);
+	ck_assert_uint_eq(descriptors_of(payload[0]), 0xf); /* the fourth closes at its exec */
 	ck_assert_int_eq(kill((pid_t)supervisor[0], SIGKILL), 0);
 	ck_assert(is_dead_soon(ours[0]) && is_dead_soon(ours[1]) && is_dead_soon(payload[0]));
 	while (sandbox_receive(control, 0, &event, &err) == 0)

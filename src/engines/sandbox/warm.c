@@ -10,8 +10,8 @@
  *
  * The spawner is no part of what it serves. It stays in the host's pid namespace, so nobody inside
  * can name it; its memory is its own (a payload that runs out of memory must not take the
- * supervisor along: who shares memory is killed together), but for the slot; it reads nothing of a
- * run but the number of its order.
+ * supervisor along: who shares memory is killed together), but for the slot; of a run it gets the
+ * pipes, which it closes when its payload has them.
  *
  * A run that ended other than by its own exit, or met a limit, or left a disk that is not as before
  * after wiping, is the last: what it may have bent is thrown away with it. Whom it left alive is
