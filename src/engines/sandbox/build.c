@@ -450,7 +450,8 @@ int build_stream(const struct slot *slot, bool is_read_by_us, bool is_copied, in
 	return 0;
 }
 
-int build_stdio(struct slot *slot, struct err *err)
+/* Pipes for a payload that is born with our descriptors 0, 1 and 2; our ends into the slot. */
+static int make_stdio(struct slot *slot, struct err *err)
 {
 	int *const ours[STDIO_COUNT] = { &slot->in.to, &slot->out.from, &slot->error.from };
 	int theirs[STDIO_COUNT];
@@ -606,7 +607,7 @@ static int enter(struct slot *slot, struct err *err)
 static int equip_payload(struct slot *slot, struct err *err)
 {
 	if (!slot_has_spawner(slot))
-		TRY(build_stdio(slot, err));
+		TRY(make_stdio(slot, err));
 	TRY(enter(slot, err));
 	TRY(slot_landlock_finish(slot, err));
 	sys_word_set(&slot->payload_kit, 1);

@@ -22,9 +22,6 @@ int build_adopt(struct slot *slot, struct err *err) MUST_CHECK;
 int build_take(struct slot *slot, const struct sandbox_plan *plan,
 	const struct sandbox_files *files, struct err *err) MUST_CHECK;
 
-/* Pipes for a payload that is born with our descriptors 0, 1 and 2; our ends into the slot. */
-int build_stdio(struct slot *slot, struct err *err) MUST_CHECK;
-
 /* Wait for a word of task pid; E_UNAVAILABLE when it dies before. */
 int build_wait_task(const uint32_t *word, pid_t pid, const char *who, struct err *err) MUST_CHECK;
 

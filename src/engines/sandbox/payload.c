@@ -127,10 +127,18 @@ static long drop_capabilities(bool is_zygote, const char **ret_step)
 	return 0;
 }
 
+/* Its orders only, at the lowest number that is none of its payloads': each copies the table. */
+static long keep_orders(void)
+{
+	long status = sys3(dup3, SLOT_JOB_FD, ORDERS_FD, O_CLOEXEC);
+	if (status >= 0)
+		status = sys3(close_range, 0, ORDERS_FD - 1, 0);
+	return status < 0 ? status : sys3(close_range, ORDERS_FD + 1, ~0u, 0);
+}
+
 /*
  * A table of its own with 0, 1 and 2 and, if it waits for its plan, two more: the pipes of a
- * parked program, or what await_plan() looks at, which closes at its exec. A spawner has its orders
- * only, at the lowest number that is none of its payloads': each gets a copy of the table.
+ * parked program, or what await_plan() looks at, which closes at its exec.
  */
 static long keep_descriptors(const struct slot *slot)
 {
@@ -142,12 +150,8 @@ static long keep_descriptors(const struct slot *slot)
 	long status = sys1(unshare, CLONE_FILES);
 	if (status == 0)
 		status = sys3(dup3, slot->job[0], SLOT_JOB_FD, wait_flags);
-	if (status >= 0 && slot_has_spawner(slot)) {
-		status = sys3(dup3, SLOT_JOB_FD, ORDERS_FD, O_CLOEXEC);
-		if (status >= 0)
-			status = sys3(close_range, 0, ORDERS_FD - 1, 0);
-		return status < 0 ? status : sys3(close_range, ORDERS_FD + 1, ~0u, 0);
-	}
+	if (status >= 0 && slot_has_spawner(slot))
+		return keep_orders();
 	if (status >= 0)
 		status = sys3(
 			dup3, is_parked ? slot->note[1] : slot->control, SLOT_NOTE_FD, wait_flags);
