@@ -863,6 +863,16 @@ def sandbox_root():
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("tier", ["cold", "hot", "warm"])
+def test_sandbox_passes_on_that_its_reader_left(sandbox_root, tier):
+    run = [CUPEL, "sandbox", "run", "--tier", tier, "--root", sandbox_root, "/bin/hostile"]
+    writer = subprocess.Popen([*run, "flood", "9000000000"], stdout=subprocess.PIPE)
+    assert writer.stdout.read(5) == b"xxxxx"
+    writer.stdout.close()
+    assert writer.wait(30) == 128 + signal.SIGPIPE
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_sandbox_pool(sandbox_root, tmp_path):
     socket = tmp_path / "pool"
     socket.write_text("mine")

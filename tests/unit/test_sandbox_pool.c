@@ -153,6 +153,9 @@ START_TEST(empty_and_unknown)
 	keep(pool, "one", 0);
 	wait_ready(pool, 0);
 	ck_assert_fails(sandbox_pool_take(pool, "one", &control, &err), E_NOT_FOUND, err);
+	let_guests_in(pool);
+	auto_close guest = visit(); /* waits for what comes only */
+	ck_assert_fails(sandbox_pool_take(guest, "one", &control, &err), E_NOT_FOUND, err);
 	(void)close(pool);
 }
 END_TEST

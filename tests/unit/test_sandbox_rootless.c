@@ -264,6 +264,18 @@ START_TEST(a_directory_without_a_path_is_refused)
 }
 END_TEST
 
+START_TEST(a_directory_with_mounts_below_it_is_refused)
+{
+	become(NOBODY);
+	RUN(r);
+	auto_close root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* /proc, /dev */
+	r.files.data_fd = root;
+	run_verb(&r, "exit", "0");
+	ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
+	ck_assert_ptr_nonnull(strstr(r.result.text, "/: expected no mounts below it"));
+}
+END_TEST
+
 /* In a user namespace that forbids further ones. */
 START_TEST(without_user_namespaces_it_is_refused)
 {
@@ -465,6 +477,6 @@ END_TEST
 UNIT_MAIN("sandbox_rootless", lacks_are_named, a_plan_that_needs_them_is_refused, limits_hold,
 	exposure_is_that_of_root, only_the_image_is_executed, inputs_are_directories,
 	parked_statistics_are_of_the_job, a_directory_without_a_path_is_refused,
-	without_user_namespaces_it_is_refused, host_uid_0_is_never_used,
-	a_killed_supervisor_leaves_nothing_alive, a_delegated_cgroup_is_used, the_selftest_passes,
-	probing)
+	a_directory_with_mounts_below_it_is_refused, without_user_namespaces_it_is_refused,
+	host_uid_0_is_never_used, a_killed_supervisor_leaves_nothing_alive,
+	a_delegated_cgroup_is_used, the_selftest_passes, probing)

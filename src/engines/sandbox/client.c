@@ -24,7 +24,6 @@
 enum {
 	CONTROL_FD = 3, /* of the supervisor */
 	STACK_BYTES = 8192,
-	FD_OUT_OF_THE_WAY = 64,
 };
 
 struct birth {
@@ -41,7 +40,7 @@ static int become_supervisor(void *argument)
 	const char *argv[] = { "cupel-sandbox", birth->verb, NULL };
 	const char *env[] = { NULL };
 	uint64_t no_signals = 0;
-	long moved = sys3(fcntl, birth->control, F_DUPFD_CLOEXEC, FD_OUT_OF_THE_WAY);
+	long moved = sys3(fcntl, birth->control, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
 	long null = sys4(openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0);
 	long status = moved < 0 ? moved : null < 0 ? null : 0;
 	for (int fd = 0; status >= 0 && fd <= 2; fd++)

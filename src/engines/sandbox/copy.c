@@ -103,7 +103,10 @@ static ssize_t read_some(const struct slot_copy *copy, uint8_t *bytes, size_t si
 	return would_wait(copy->from, POLLIN) ? -1 : read(copy->from, bytes, size);
 }
 
-/* Returns how many bytes were taken; a receiver that is gone takes everything. */
+/*
+ * Returns how many bytes were taken. A receiver that is gone takes everything, and its going is
+ * passed on: the giver's next write fails as if it had held that pipe itself.
+ */
 static int deliver(struct slot_copy *copy, const uint8_t *bytes, size_t size, size_t *ret_taken,
 	struct err *err)
 {
@@ -120,7 +123,8 @@ static int deliver(struct slot_copy *copy, const uint8_t *bytes, size_t size, si
 			break;
 		if (errno != EPIPE && errno != ECONNRESET)
 			return err_sys(err, E_UNAVAILABLE, "delivering output");
-		fd_close(&copy->to); /* nobody listens any more: count on, deliver nothing */
+		fd_close(&copy->to);
+		fd_close(&copy->from);
 	}
 	*ret_taken = copy->to < 0 ? size : taken;
 	return 0;

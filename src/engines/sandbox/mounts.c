@@ -182,7 +182,7 @@ static long mount_attached(const struct layers *layers, const char **ret_step)
 	for (size_t i = 0; i < ours.count; i++)
 		STEP(sys5(move_mount, ours.fds[i], "", AT_FDCWD, "/", MOVE_FROM_FD),
 			"attach a layer (before Linux 6.15: a mount of our namespace, or of its "
-			"own)");
+			"own; without root: with no mounts below it)");
 	long overlay = mount_overlay(&ours, ret_step);
 	for (size_t i = 0; i < ours.count; i++) {
 		STEP(sys2(umount2, "/", MNT_DETACH), "detach a layer");

@@ -32,6 +32,7 @@ enum {
 		      POOL_TEMPLATES_MAX * POOL_SIZE_MAX,
 	NICE_WHILE_BUILDING = 10,
 	REST_USEC = 6000,
+	SHORTAGE_REST_MS = 10,
 	RETRY_USEC = 100000,           /* after a build that failed */
 	RETRY_GIVEN_UP_USEC = 1000000, /* after the last of a template that is given up */
 };
@@ -76,6 +77,13 @@ static struct template *find(struct pool *pool, const char *name)
 		if (str_equal(pool->templates[i].name, name))
 			return &pool->templates[i];
 	return NULL;
+}
+
+/* Whoever waits for one will get one, or the reason why not. */
+static bool is_coming(struct pool *pool, const char *name)
+{
+	struct template *template = find(pool, name);
+	return template && template->wanted;
 }
 
 /* One that was set to none may be another's. */
@@ -289,7 +297,8 @@ static int serve(struct pool *pool, struct caller *caller, struct view message, 
 		memcpy(caller->name, request.name, sizeof(caller->name));
 		int status = take(pool, request.name, ret_fd, err);
 		pool->counts.missed_total += status == E_NOT_FOUND;
-		caller->is_waiting = !is_owner && status == E_NOT_FOUND && find(pool, request.name);
+		caller->is_waiting = !is_owner && status == E_NOT_FOUND &&
+				     is_coming(pool, request.name);
 		return status;
 	}
 	if (request.kind == POOL_KEEP && is_owner)
@@ -357,7 +366,7 @@ static void serve_waiting(struct pool *pool)
 		if (caller->socket < 0 || !caller->is_waiting)
 			continue;
 		int status = take(pool, caller->name, &given, &err);
-		if (status == E_NOT_FOUND)
+		if (status == E_NOT_FOUND && is_coming(pool, caller->name))
 			continue;
 		(void)reply(pool, caller, status, given, &err);
 		fd_close(&caller->socket);
@@ -378,6 +387,8 @@ static void let_in(struct pool *pool)
 	int guest = place ? accept4(pool->listener, NULL, NULL, SOCK_CLOEXEC) : -1;
 	if (guest >= 0)
 		*place = (struct caller){ .socket = guest };
+	else if (place && (errno == EMFILE || errno == ENFILE))
+		(void)poll(NULL, 0, SHORTAGE_REST_MS); /* it is ready until there is room */
 }
 
 static void watch(struct pool *pool, int fd)

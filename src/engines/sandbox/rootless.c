@@ -118,6 +118,9 @@ static int find_again(int fd, unsigned flags, int *ret_fd, struct err *err)
 	ssize_t size = readlink(link, path, sizeof(path) - 1);
 	path[size > 0 ? size : 0] = 0;
 	auto_close found = (int)syscall(SYS_open_tree, AT_FDCWD, path, flags | O_CLOEXEC);
+	if (found < 0 && errno == EINVAL)
+		return err_set(err, E_UNAVAILABLE,
+			"%s: expected no mounts below it, which only root can leave out", path);
 	if (found < 0 || fstat(fd, &theirs) < 0 || fstat(found, &ours) < 0)
 		return err_sys(err, E_UNAVAILABLE, "without root, opening %s again", path);
 	if (!S_ISDIR(ours.st_mode) || ours.st_dev != theirs.st_dev || ours.st_ino != theirs.st_ino)
