@@ -12,7 +12,7 @@ SANDBOX = svc.BUILD / "src/programs/cupel-sandbox/cupel-sandbox"
 CODE = {
     "nothing": "",
     "arguments": "import sys; print(sys.argv, sys.orig_argv, sys.path[0], sys.flags.safe_path)",
-    "main": "print({k: v for k, v in globals().items() if k != '__builtins__'})",
+    "main": "print(sorted((k, str(v)[:40]) for k, v in globals().items() if k != '__builtins__'))",
     "annotations": "x: int = 1\nprint(__annotations__)",
     "pickle": "import pickle\nclass A: pass\nprint(type(pickle.loads(pickle.dumps(A()))) is A)",
     "input": "print(input('? '), input())",
@@ -88,6 +88,21 @@ CODE = {
                          "print('x')",
     "note overwritten": "import os; os.dup2(1, 65); exit(3)",
     "last exception": "import atexit, sys\natexit.register(lambda: print(sys.last_type))\n1/0",
+    "C streams": "import ctypes; ctypes.CDLL(None).puts(b'hello'); print('py')",
+    # what is written before what (a FILE's streams are flushed after its last line, CODE's are not)
+    "atexit that ends": "import atexit, os; atexit.register(os._exit, 4); print('x')",
+    "atexit that is killed": "import atexit, os; atexit.register(os.kill, os.getpid(), 15); print('x')",
+    "atexit writes": "import atexit, os; atexit.register(os.write, 1, b'b'); print('a')",
+    "finalizer writes": "import os, weakref\nclass A: pass\na = A()\nweakref.finalize(a, os.write, 1, b'b')\n"
+                        "print('a')",
+    "hook ends": "import os, sys\nsys.excepthook = lambda *a: os._exit(5)\nprint('a')\n1/0",
+    "hook writes": "import os, sys\nsys.excepthook = lambda *a: os.write(1, b'b')\nprint('a')\n1/0",
+    "thread ends": "import os, threading, time\nthreading.Thread(target=lambda: (time.sleep(.2), "
+                   "os._exit(3))).start()\nprint('a')",
+    "late exit": "import atexit, os; atexit.register(os.write, 1, b'b'); print('a'); exit(3)",
+    "own stdout's flush": "import os, sys\nclass Out:\n  def write(s, t): os.write(1, t.encode())\n"
+                          "  def flush(s): os.write(1, b'F')\nsys.stdout = Out()\nprint('x')",
+    "no streams at the end": "import sys\nprint('a')\ndel sys.stdout, sys.stderr",
     "logging": "import logging\nlogging.basicConfig(filename='/dev/stdout', force=True)\n"
                "logging.warning('a')",
 }
@@ -130,6 +145,8 @@ def app(tmp_path_factory):
         directory.chmod(0o755)
     for name, text in FILES.items():
         (app / f"{name.replace(' ', '-')}.py").write_bytes(text)
+    for name, text in CODE.items():
+        (app / f"code-{name.replace(' ', '-')}.py").write_text(text)
     for directory, name, text in (("dir", "__main__", "print(__file__)"), ("own", "traceback", "x = 1"),
                                   ("own", "helper", "f = open('/dev/stdout', 'w')"),
                                   ("own", "main", "import helper\nhelper.f.write('x')\n1/0")):
@@ -144,6 +161,11 @@ def app(tmp_path_factory):
 @pytest.mark.parametrize("name", CODE)
 def test_code(name):
     same_everywhere(["-c", CODE[name], "x", ""], "--env", "TZ=America/New_York")
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_code_in_a_file(name, app):
+    same_everywhere([f"/app/code-{name.replace(' ', '-')}.py", "x", ""], "--app", app)
 
 
 @pytest.mark.parametrize("name", FILES)

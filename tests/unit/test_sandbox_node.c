@@ -98,6 +98,13 @@ static const struct {
 		  "const { writeSync } = fs; "
 		  "fs.writeSync = (fd, ...a) => { console.log(fd); return writeSync(fd, ...a) }" },
 		0, "", "" },
+	{ { "node", "-e", "process.reallyExit = (c) => console.log('mine', c); process.exit(2)" },
+		2, "mine 2\n", "" },
+	{ { "node", "-e",
+		  "for (let i = 60; i < 80; i++) try { fs.closeSync(i) } catch { } "
+		  "for (let i = 0; i < 60; i++) fs.openSync('/dev/stdout', 'w'); "
+		  "process.exitCode = 65" },
+		65, "", "" },
 	{ { "node", "-e", "console.log(crypto.createHash('md5').update('').digest('hex'))" }, 0,
 		"d41d8cd98f00b204e9800998ecf8427e\n", "" },
 	{ { "node", "/nope.js" }, 1, "", "Cannot find module '/nope.js'" },

@@ -118,19 +118,23 @@
 	// process.exit() ends, and where the event loop has when nobody listens to that. What a listener
 	// of 'exit' leaves (microtasks, rejections) runs after it, and an uncaught exception is printed
 	// later still: there the death of the process tells the code. A program may replace any of these.
-	const { emit, listenerCount, reallyExit } = process, { writeSync } = fs, { apply } = Reflect;
+	const { emit, listenerCount, reallyExit } = process, { writeSync, fstatSync } = fs;
+	const { apply } = Reflect, { dev, ino } = fstatSync(65);
 	const job = process, number = Number, note = Buffer.alloc(1);
 	const tell = (code) => {
 		if (!tells)
 			return;
 		try {
+			const now = fstatSync(65); // a program may have closed it, and have that number
 			note[0] = number(code ?? 0) & 0xff;
-			writeSync(65, note);
+			if (now.dev === dev && now.ino === ino)
+				writeSync(65, note);
 		} catch { }
 	};
 	const emitAndTell = function (name, ...rest) {
 		const isLast = name === 'exit' && this === job && job._exiting &&
-			job.emit === emitAndTell && apply(listenerCount, job, [name]) === 0;
+			job.emit === emitAndTell && job.reallyExit === exitAndTell &&
+			apply(listenerCount, job, [name]) === 0;
 		const result = apply(emit, this, [name, ...rest]);
 		if (name === 'uncaughtExceptionMonitor')
 			tells = false;
@@ -138,7 +142,7 @@
 			tell(job.exitCode);
 		return result;
 	};
-	process.reallyExit = (code) => {
+	const exitAndTell = process.reallyExit = (code) => {
 		tell(code);
 		return apply(reallyExit, job, [code]);
 	};

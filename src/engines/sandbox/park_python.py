@@ -155,16 +155,30 @@ def new_main(path):
     return main.__dict__
 
 
+def flush_file_streams():
+    """As the interpreter does after the last line of a FILE, not of CODE; whatever they say."""
+    for name in ("stderr", "stdout"):
+        try:
+            getattr(sys, name).flush()
+        except BaseException:
+            pass
+
+
 def run(code, path):
-    """Gives the exit code; or SystemExit, where that says something else; or INTERRUPTED."""
+    """Gives the exit code, None after the last line; or SystemExit, where that says something else; or
+    INTERRUPTED."""
     try:
-        exec(code, new_main(path))
+        try:
+            exec(code, new_main(path))
+        finally:
+            if path:
+                flush_file_streams()
     except SystemExit as error:
         is_number = error.code is None or isinstance(error.code, int)
         return (error.code or 0) if is_number else error
     except BaseException as error:
         return report(error)
-    return 0
+    return None
 
 
 def flush():
@@ -179,14 +193,20 @@ def has_open_files():
 
 
 def has_modules_of_its_own():
-    """Those may hold what has yet to be written, and are not let go before the very end."""
-    for name, module in list(sys.modules.items()) if len(sys.modules) != module_count else ():
+    """Those may hold what has yet to be written, and are not let go before the very end; code of C
+    may have it in buffers of its own."""
+    if len(sys.modules) == module_count:
+        return False
+    for name, module in list(sys.modules.items()):
         names = module.__dict__ if type(module) is type(sys) else {}
         file = names.get("__file__")
         if file is None:
             file = getattr(names.get("__spec__"), "origin", None)
-        if name != "__main__" and file not in ("built-in", "frozen") and \
-                not str(file).startswith(sys.prefix + "/"):
+        if name == "__main__" or file in ("built-in", "frozen"):
+            continue
+        if name in ("_ctypes", "_curses", "readline") or not str(file).startswith(sys.prefix + "/"):
+            return True
+        if str(file).endswith(".so") and "/lib-dynload/" not in file:
             return True
     return False
 
@@ -221,13 +241,16 @@ def end_quickly(code):
 
 def finish(status):
     # Not in a child that it forked; and a code beyond a long means something else.
-    if isinstance(status, int) and abs(status) < 2**63 and os.getpid() == own_pid:
+    code = status or 0
+    if isinstance(code, int) and abs(code) < 2**63 and os.getpid() == own_pid:
         try:
             is_watched = sys.gettrace() or sys.getprofile() or gc.get_debug() or gc.callbacks
             if not is_watched and not has_modules_of_its_own():
-                end_quickly(status)
+                end_quickly(code)
         except BaseException:
             pass
+    if status is None:
+        return
     if status == INTERRUPTED:
         sys.excepthook = lambda *_: None  # it was reported
         raise KeyboardInterrupt
