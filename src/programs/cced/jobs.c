@@ -76,6 +76,20 @@ bool jobs_has_room(const struct cced *cced, const char *principal)
 	return cced->active < places && own < own_max;
 }
 
+static void log_err(struct cjob *job, const char *event, const struct err *err)
+{
+	log_event(&job->cced->log, LOG_ERROR, event, "job", job->id, "error", err->message, NULL);
+}
+
+/* Not asked for again: what nobody took is nobody's. */
+static void drop_body(struct cjob *job)
+{
+	struct err err;
+	if (job->body_fd >= 0 && fd_wipe(job->body_fd, &err) < 0)
+		log_err(job, "wipe", &err);
+	fd_close(&job->body_fd);
+}
+
 /* Unlink and release; its poll handle, if any, is already closed. */
 static void forget(struct cjob *job)
 {
@@ -84,17 +98,12 @@ static void forget(struct cjob *job)
 		link = &(*link)->next;
 	if (*link)
 		*link = job->next;
-	fd_close(&job->body_fd);
+	drop_body(job);
 	dsse_done(&job->envelope);
 	buf_done(&job->reply);
 	json_free(job->inputs);
 	json_free(job->events);
 	mem_free(job);
-}
-
-static void log_err(struct cjob *job, const char *event, const struct err *err)
-{
-	log_event(&job->cced->log, LOG_ERROR, event, "job", job->id, "error", err->message, NULL);
 }
 
 static int store_job_now(struct cjob *job, const char *state, bool is_final, struct err *err)
@@ -127,6 +136,7 @@ static void push_event(struct cjob *job, struct json *event)
 /* Answer with what is in job->reply, now or when somebody asks for it. */
 static void settle(struct cjob *job, int status)
 {
+	drop_body(job);
 	job->reply_status = status;
 	job->done_at_ms = time_monotonic_ms();
 	if (job->state == JOB_RUNNING) {

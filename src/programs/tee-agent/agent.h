@@ -145,7 +145,8 @@ struct job {
 	size_t disclosure_count;
 
 	struct slot_shape shape; /* of the sandbox */
-	bool has_run;
+	bool has_started;        /* code of the job has run, or may have: it was lost */
+	bool has_run;            /* and its end was reported */
 	struct sandbox_result result;
 	int output_fd; /* memory files the supervisor filled */
 	int error_fd;

@@ -93,8 +93,11 @@ static struct json *lifecycle_json(const struct job *job)
 	return rows;
 }
 
+/* Of a run whose end was not reported, nothing is known. */
 static struct json *usage_json(const struct job *job)
 {
+	if (!job->has_run)
+		return json_new_null();
 	const struct sandbox_statistics *numbers = &job->result.statistics;
 	const struct {
 		const char *name;
@@ -120,6 +123,8 @@ static struct json *usage_json(const struct job *job)
 
 static struct json *sandbox_run_json(const struct job *job)
 {
+	if (!job->has_run)
+		return json_new_null();
 	struct json *sandbox = json_new_object();
 	struct json *enforced = json_new_array();
 	struct json *lacking = json_new_array();
@@ -156,6 +161,7 @@ static struct json *strings_json(const char *const *texts, size_t count)
 
 static struct json *deletion_json(const struct job *job)
 {
+	enum { METHODS_OF_DATA = 2 }; /* the others are about the sandbox */
 	static const char *const methods[] = { "dataset and script files overwritten with zeros",
 		"request memory overwritten with zeros", "sandbox processes killed and reaped",
 		"tmpfs of the sandbox and the computation unmounted" };
@@ -165,9 +171,10 @@ static struct json *deletion_json(const struct job *job)
 		"the returned result and copies held by the caller are not covered",
 		"simulated platform: the host can read all memory while the job runs" };
 	bool is_simulated = job->options->platform == EVIDENCE_SIMULATED; /* the last row */
+	size_t method_count = job->is_sandbox_gone ? ARRAY_SIZE(methods) : METHODS_OF_DATA;
 	struct json *deletion = json_new_object();
 	json_set(deletion, "methods",
-		strings_json(methods, job->is_dataset_wiped ? ARRAY_SIZE(methods) : 0));
+		strings_json(methods, job->is_dataset_wiped ? method_count : 0));
 	json_set(deletion, "verifiedBy", json_new_array());
 	json_set(deletion, "limits", strings_json(limits, ARRAY_SIZE(limits) - !is_simulated));
 	json_set_integer(deletion, "filesWiped", (int64_t)job->wiped.files);
@@ -201,7 +208,7 @@ static void make_run(struct job *job)
 	json_set(run, "trace",
 		trace_summary(&job->trace, job->request.traces_files ? "files" : "process",
 			job->request.traces_files ? "ptrace-exec+fanotify" : "ptrace-exec",
-			!job->has_run || job->result.trace_complete));
+			job->has_run ? job->result.trace_complete : !job->has_started));
 	json_set(run, "llmUsage", json_new_null());
 	json_set(run, "disclosures", disclosures_json(job));
 	json_set(run, "deletion", deletion_json(job));

@@ -42,6 +42,14 @@ void job_note(struct job *job, const char *event)
 	entry->wall_ms = time_wall_ms();
 }
 
+/* It may have waited for us. */
+static void note_accepted(struct job *job)
+{
+	struct lifecycle_row *entry = &job->lifecycle[job->lifecycle_count];
+	job_note(job, "job_accepted");
+	entry->wall_ms = MIN(entry->wall_ms, job->accepted_wall_ms);
+}
+
 int job_advance(struct job *job, enum lifecycle_event event, struct err *err)
 {
 	auto_json *body = json_new_object();
@@ -147,8 +155,9 @@ static int clean_up(struct job *job, struct err *err)
 {
 	fd_close(&job->sandbox_control);
 	fd_close(&job->results_fd);
-	job->is_sandbox_gone = true;
-	job_note(job, "sandbox_destroyed");
+	job->is_sandbox_gone |= !job->has_started; /* else it said so itself */
+	if (job->is_sandbox_gone)
+		job_note(job, "sandbox_destroyed");
 	TRY(vault_wipe(&job->vault, &job->wiped, err));
 	job->is_dataset_wiped = true;
 	job_note(job, "dataset_wiped");
@@ -162,9 +171,10 @@ static int accept_job(struct job *job, struct err *err)
 	return job_send(job, AGENT_ACCEPTED, body, NULL, 0, err);
 }
 
-/* Datasets, then the run; a failure leaves job->refusal and status "refused:..." behind. */
+/* Datasets, then the run; a failure leaves a status "refused:..." or "failed:..." behind. */
 static int load_and_run(struct job *job, struct err *err)
 {
+	static const char failed[] = "failed:sandbox";
 	job_note(job, "dataset_receiving");
 	TRY(str_format(job->status, sizeof(job->status), err, "refused:dataset"));
 	TRY(load_inputs(job, err));
@@ -172,12 +182,14 @@ static int load_and_run(struct job *job, struct err *err)
 	TRY(accept_job(job, err));
 	TRY(job_advance(job, job->dataset_count ? EVENT_DATA_RECEIVED : EVENT_ALGORITHM_ONLY, err));
 	TRY(str_format(job->status, sizeof(job->status), err, "refused:sandbox"));
-	return run_sandbox(job, err);
+	int status = run_sandbox(job, err);
+	if (status < 0 && job->has_started)
+		memcpy(job->status, failed, sizeof(failed));
+	return status;
 }
 
 static int finish(struct job *job, struct err *err)
 {
-	TRY(clean_up(job, err));
 	TRY(certify(job, err));
 	return reply_done(job, err);
 }
@@ -195,7 +207,7 @@ int job_execute(struct job *job, struct message *message, struct err *err)
 	struct err why;
 	TRY(read_run_message(job, message, err));
 	TRY(lifecycle_next(job->state, EVENT_START, &job->state, err));
-	job_note(job, "job_accepted");
+	note_accepted(job);
 	if (load_request(job, &why) < 0)
 		return send_refused(job, &why, err);
 	if (!has_download(&job->request)) /* else it would wait for that, and others for it */
@@ -213,21 +225,24 @@ int job_execute(struct job *job, struct message *message, struct err *err)
 		job->refusal = (struct err){};
 		TRY(job_advance(job, EVENT_RUN_COMPLETE, err));
 	}
+	TRY(clean_up(job, err));
 	return finish(job, err);
 }
 
+/* What became of its data and its sandbox, only its agent could have seen. */
 int job_certify_lost(struct job *job, struct message *message, struct err *err)
 {
 	auto_json *body = NULL;
 	char reason[64];
 	TRY(json_parse(buf_view(&message->body), MESSAGE_BODY_MAX, &body, err));
 	TRY(read_common(job, body, err));
+	job->has_started = true;
 	TRY(read_text(body, "reason", reason, sizeof(reason), err));
 	TRY(str_format(job->status, sizeof(job->status), err, "failed:%.50s", reason));
 	const struct json *inputs = json_get(body, "inputs");
 	job->inputs = inputs && json_kind(inputs) == JSON_KIND_OBJECT ? json_share(inputs)
 								      : json_new_object();
-	job_note(job, "job_accepted");
+	note_accepted(job);
 	job_note(job, "job_lost");
 	return finish(job, err);
 }

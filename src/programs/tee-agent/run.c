@@ -244,6 +244,7 @@ static int on_event(struct job *job, const struct sandbox_event *event, struct e
 {
 	switch (event->kind) {
 	case SANDBOX_EVENT_STARTED:
+		job->has_started = true;
 		job_note(job, "execution_started");
 		return 0;
 	case SANDBOX_EVENT_EXEC:
@@ -256,8 +257,10 @@ static int on_event(struct job *job, const struct sandbox_event *event, struct e
 		return send_stat(job, event, err);
 	case SANDBOX_EVENT_DONE:
 		return on_done(job, event, err);
-	case SANDBOX_EVENT_READY:
 	case SANDBOX_EVENT_GONE:
+		job->is_sandbox_gone = true;
+		return 0;
+	case SANDBOX_EVENT_READY:
 	case SANDBOX_EVENT_NONE:
 	case SANDBOX_EVENT_COUNT:
 		break;
@@ -306,7 +309,9 @@ int run_sandbox(struct job *job, struct err *err)
 	job_note(job, "sandbox_created");
 	TRY(start(job, err));
 	TRY(certify_inputs(job, err)); /* meanwhile it runs */
-	TRY(wait_for_end(job, err));
+	int status = wait_for_end(job, err);
+	job->has_started |= !job->has_run; /* it may have: nobody is left who knows */
+	TRY(status);
 	if (!job->has_run)
 		return err_set(err, E_INTERNAL, "the sandbox ended without a result");
 	if (job->result.cause == SANDBOX_CAUSE_INTERNAL)
