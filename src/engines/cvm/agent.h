@@ -36,7 +36,8 @@ enum agent_message {
 	AGENT_DONE, /* body: index, see agent_read_signature; descriptor: reply (memory file) */
 };
 
-#define AGENT_REPLY_MAX (64 << 20)
+/* Two streams and files of 10 MiB each, in JSON up to 7/3 of that; and 2,000 rows of a trace. */
+#define AGENT_REPLY_MAX (128 << 20)
 
 /* What an agent is told when it starts. All paths are trusted and borrowed. */
 struct agent_config {

@@ -213,6 +213,9 @@ int certify_sign(struct job *job, struct err *err) MUST_CHECK;
 
 /* reply.c */
 int reply_make(struct job *job, struct json *reply, struct err *err) MUST_CHECK;
+/* As text where it is UTF-8, else as base64: at most 7/3 of its size, and 64 KiB. */
+int reply_set_bytes(struct json *object, const char *name, const char *encoding_name,
+	struct view bytes, struct err *err) MUST_CHECK;
 int reply_done(struct job *job, struct err *err) MUST_CHECK;
 
 /* rehearse.c: what every job does, done in advance, for speed alone. */

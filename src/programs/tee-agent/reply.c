@@ -8,12 +8,23 @@
 #include "kit/codec/base64.h"
 #include "programs/tee-agent/agent.h"
 
-/* Bytes of a captured stream as text where it is UTF-8, else as base64. */
-static int set_stream(struct json *object, const char *name, const char *encoding_name,
+enum { FIRST_PRINTABLE = 0x20, ESCAPE_BYTES = 5 /* more: \u001b */, ESCAPES_FREE = 64 << 10 };
+
+/* As UTF-8 it would be longer than as base64, and long. */
+static bool is_mostly_escapes(struct view bytes)
+{
+	size_t more = 0;
+	for (size_t i = 0; i < bytes.size; i++)
+		if (bytes.data[i] < FIRST_PRINTABLE && !strchr("\t\n\r", bytes.data[i]))
+			more += ESCAPE_BYTES;
+	return more > bytes.size / 3 + ESCAPES_FREE;
+}
+
+int reply_set_bytes(struct json *object, const char *name, const char *encoding_name,
 	struct view bytes, struct err *err)
 {
 	auto_done(buf) text = {};
-	bool is_text = json_is_text(bytes);
+	bool is_text = json_is_text(bytes) && !is_mostly_escapes(bytes);
 	json_set_string(object, encoding_name, is_text ? "utf-8" : "base64");
 	if (!is_text)
 		TRY(base64_encode(BASE64_STANDARD, bytes, &text, err));
@@ -26,9 +37,9 @@ static int result_json(struct job *job, struct json *reply, struct err *err)
 	struct json *result = json_new_object();
 	struct view output = buf_view(&job->output.bytes);
 	json_set(reply, "result", result);
-	TRY(set_stream(result, "output", "encoding", output, err));
+	TRY(reply_set_bytes(result, "output", "encoding", output, err));
 	json_set_integer(result, "output_bytes", (int64_t)output.size);
-	TRY(set_stream(result, "stderr", "stderr_encoding", buf_view(&job->error.bytes), err));
+	TRY(reply_set_bytes(result, "stderr", "stderr_encoding", buf_view(&job->error.bytes), err));
 	json_set(result, "exit_code",
 		job->has_run && job->result.cause == SANDBOX_CAUSE_EXITED
 			? json_new_integer(job->result.exit_code)

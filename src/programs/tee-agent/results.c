@@ -6,7 +6,6 @@
  */
 #include "kit/base/fd.h"
 #include "kit/base/mem.h"
-#include "kit/codec/base64.h"
 #include "programs/tee-agent/agent.h"
 
 enum {
@@ -15,7 +14,6 @@ enum {
 	RESULTS_DEPTH_MAX = 32,
 	RESULTS_SKIPS_MAX = 256,
 	KB = 1024,
-	FIRST_PRINTABLE = 0x20,
 };
 
 static int take_bytes(void *context, struct view bytes, struct err *err)
@@ -103,28 +101,6 @@ struct json *results_run_json(const struct job *job)
 	return object;
 }
 
-/* Text only where it stands in JSON at about its own size: control characters would grow sixfold.
- */
-static bool is_plain_text(struct view bytes)
-{
-	for (size_t i = 0; i < bytes.size; i++)
-		if (bytes.data[i] < FIRST_PRINTABLE && bytes.data[i] != '\n' &&
-			bytes.data[i] != '\t' && bytes.data[i] != '\r')
-			return false;
-	return json_is_text(bytes);
-}
-
-static int set_content(struct json *row, struct view bytes, struct err *err)
-{
-	auto_done(buf) text = {};
-	bool is_text = is_plain_text(bytes);
-	json_set_string(row, "encoding", is_text ? "utf-8" : "base64");
-	if (!is_text)
-		TRY(base64_encode(BASE64_STANDARD, bytes, &text, err));
-	json_set(row, "content", json_new_string(is_text ? bytes : buf_view(&text)));
-	return 0;
-}
-
 static struct json *skips_json(const struct collect_report *report)
 {
 	struct json *rows = json_new_array();
@@ -152,7 +128,8 @@ int results_reply_json(struct job *job, struct json *reply, struct err *err)
 	for (size_t i = 0; i < results->report.file_count; i++) {
 		struct json *row = file_json(&results->report.files[i]);
 		json_append(rows, row);
-		TRY(set_content(row, reader_take(&reader, results->report.files[i].bytes), err));
+		TRY(reply_set_bytes(row, "content", "encoding",
+			reader_take(&reader, results->report.files[i].bytes), err));
 	}
 	buf_done(&results->bytes);
 	return 0;
