@@ -661,7 +661,7 @@ def test_a_job_cancelled_in_the_queue_leaves_its_body_to_nobody():
         for job in jobs[1:]:
             assert service.json("DELETE", job["job_url"])[0] < 300
         assert svc.eventually(lambda: not bodies())
-        assert service.json("GET", jobs[0]["job_url"])[1]["state"] == "running"
+        assert service.json("GET", jobs[0]["job_url"])[1].get("status") == "running"
         service.json("DELETE", jobs[0]["job_url"])
     finally:
         service.close()
