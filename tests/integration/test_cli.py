@@ -190,6 +190,29 @@ def test_run_binary_output_and_data(state, tmp_path):
 
 
 @needs_image
+def test_run_data_and_script_from_pipes(state, tmp_path):
+    (tmp_path / "cat.py").write_text("print(open('/data/x').read(), end='')")
+    command = f"{CUPEL} run --state-dir {state} --data x=<(sleep 0.5; echo late) cat.py && " \
+              f"{CUPEL} run --state-dir {state} python <(echo 'print(4)')"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True)
+    assert done.stdout == b"late\n4\n", done.stderr
+    assert (tmp_path / "main.certificate.json").exists()
+
+
+@needs_image
+def test_run_notices_a_full_disk(state, tmp_path):
+    (tmp_path / "p.py").write_text("print('x')")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([CUPEL, "run", "--state-dir", state, "p.py"], cwd=tmp_path, stdout=full,
+                              stderr=subprocess.PIPE)
+    assert done.returncode == 1 and b"standard output" in done.stderr
+    assert (tmp_path / "p.py.certificate.json").exists()
+    done = subprocess.run(["bash", "-c", f"{CUPEL} run --state-dir {state} p.py | true; exit $PIPESTATUS"],
+                          cwd=tmp_path)
+    assert done.returncode == 0  # who left wanted no more
+
+
+@needs_image
 @pytest.mark.parametrize("script, flags, code, status", [
     ("import time; time.sleep(60)", ["--timeout", "1"], 110, "killed:wall-timeout"),
     ("x = bytearray(200 << 20)", ["--memory", "64"], 112, "killed:memory"),

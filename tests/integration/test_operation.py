@@ -55,6 +55,20 @@ def test_bad_files(tmp_path):
         assert done.returncode == 1 and text in done.stderr, (content, done.stderr)
 
 
+@pytest.mark.parametrize("closed", [(0,), (1, 2), (0, 1, 2)])
+def test_closed_standard_descriptors(tmp_path, closed):
+    done = run_cced("--help", preexec_fn=lambda: [os.close(fd) for fd in closed])
+    assert done.returncode == 0
+    cced = subprocess.Popen([CCED, "--port", "0", "--state-dir", tmp_path],
+                            preexec_fn=lambda: [os.close(fd) for fd in closed])
+    while not (tmp_path / "url").exists():
+        assert cced.poll() is None
+        time.sleep(0.01)
+    links = [os.readlink(f"/proc/{cced.pid}/fd/{fd}") for fd in closed]
+    cced.terminate()
+    assert cced.wait(30) == 0 and links == ["/dev/null"] * len(closed)
+
+
 def test_precedence(tmp_path):
     """flag > environment > file > default, seen at the limit of the queue."""
     file = tmp_path / "config.json"

@@ -117,8 +117,8 @@ void agent_end(struct agent *agent)
 	*agent = (struct agent){ .pidfd = -1, .socket = -1 };
 }
 
-int agent_send_run(const struct agent *agent, const struct agent_run *run, const int *fds,
-	size_t fd_count, struct err *err)
+int agent_send_run(
+	const struct agent *agent, const struct agent_run *run, int body_fd, struct err *err)
 {
 	auto_json *body = json_new_object();
 	auto_done(buf) text = {};
@@ -128,7 +128,7 @@ int agent_send_run(const struct agent *agent, const struct agent_run *run, const
 	json_set_string(body, "certificate_base", run->certificate_base);
 	json_set_integer(body, "accepted_ms", (int64_t)run->accepted_wall_ms);
 	TRY(json_encode(body, &text, err));
-	return message_send(agent->socket, AGENT_RUN, buf_view(&text), fds, fd_count, err);
+	return message_send(agent->socket, AGENT_RUN, buf_view(&text), &body_fd, 1, err);
 }
 
 void agent_set_signature(struct json *index, const struct dsse_signature *signature)

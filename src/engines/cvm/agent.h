@@ -17,9 +17,9 @@
 
 enum agent_message {
 	/* to the agent */
-	AGENT_RUN = 1, /* body: see agent_run; descriptors: body memfd, stdout, stderr (optional) */
-	AGENT_CANCEL,  /* no body */
-	AGENT_SLOT,    /* answer to TAKE; no body; descriptor: a sandbox's control, or none */
+	AGENT_RUN = 1,      /* body: see agent_run; descriptor: the body's memory file */
+	AGENT_CANCEL,       /* no body */
+	AGENT_SLOT,         /* answer to TAKE; no body; descriptor: a sandbox's control, or none */
 	AGENT_CERTIFY_LOST, /* body: {job_id, principal, created_ms, reason, inputs or null} */
 	AGENT_BEAR, /* to a nursery; no body; descriptors: the agent's socket, its clone of the
 		       image */
@@ -84,7 +84,7 @@ int nursery_bear(const struct agent *nursery, int image_fd, struct agent *ret_ag
 /* Close the socket, kill if alive, reap. Accepts an agent that was never spawned (pid 0). */
 void agent_end(struct agent *agent);
 
-/* Send RUN. fds as above; fd_count 1 or 3. */
+/* Send RUN. */
 struct agent_run {
 	const char *job_id;
 	const char *principal;
@@ -92,8 +92,8 @@ struct agent_run {
 	const char *certificate_base; /* URL before the certificate id; "" when there is none */
 	uint64_t accepted_wall_ms;
 };
-int agent_send_run(const struct agent *agent, const struct agent_run *run, const int *fds,
-	size_t fd_count, struct err *err) MUST_CHECK;
+int agent_send_run(const struct agent *agent, const struct agent_run *run, int body_fd,
+	struct err *err) MUST_CHECK;
 
 /*
  * The certificate as it arrives: STATEMENT has the statement's bytes, the index of DONE has

@@ -170,6 +170,19 @@ int fd_memfd_of(const char *name, struct view bytes, int *ret_fd, struct err *er
 	return 0;
 }
 
+int fd_hold_stdio(struct err *err)
+{
+	for (;;) {
+		int fd;
+		TRY(fd_open("/dev/null", O_RDWR, 0, &fd, err));
+		if (fd > STDERR_FILENO) {
+			(void)close(fd);
+			return 0;
+		}
+		(void)fcntl(fd, F_SETFD, 0); /* whoever we start gets it, too */
+	}
+}
+
 int fd_wipe(int fd, struct err *err)
 {
 	static const uint8_t zeros[WIPE_STEP];

@@ -55,6 +55,12 @@ int fd_memfd(const char *name, int *ret_fd, struct err *err) MUST_CHECK;
 /* The same with these bytes in it, to be read from the first. */
 int fd_memfd_of(const char *name, struct view bytes, int *ret_fd, struct err *err) MUST_CHECK;
 
+/*
+ * First thing in a program: a caller may have closed 0, 1 or 2, and the next descriptor opened
+ * would be taken for one of them. /dev/null for each that is closed.
+ */
+int fd_hold_stdio(struct err *err) MUST_CHECK;
+
 /* Overwrite all bytes of a memory file with zeros, then truncate it. */
 int fd_wipe(int fd, struct err *err) MUST_CHECK;
 

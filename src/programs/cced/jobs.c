@@ -202,7 +202,7 @@ static int run_on_agent(struct cjob *job, struct err *err)
 		.certificate_base = base,
 		.accepted_wall_ms = job->accepted_ms,
 	};
-	TRY(agent_send_run(&job->agent, &run, &job->body_fd, 1, err));
+	TRY(agent_send_run(&job->agent, &run, job->body_fd, err));
 	fd_close(&job->body_fd);
 	return 0;
 }

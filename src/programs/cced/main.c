@@ -317,7 +317,9 @@ int main(int argc, char **argv)
 	cced.log = (struct log){ "cced", STDERR_FILENO, LOG_INFO };
 	json_setup();
 	crypto_setup();
-	int status = config_load(argc, argv, &cced.config, &is_help, &err);
+	int status = fd_hold_stdio(&err);
+	if (status == 0)
+		status = config_load(argc, argv, &cced.config, &is_help, &err);
 	if (status == 0)
 		status = log_level_parse(cced.config.log_level, &cced.log.level, &err);
 	if (is_help && status == 0)

@@ -93,20 +93,6 @@ static const struct {
 	{ "--help", command_help },
 };
 
-/*
- * A caller may have closed 0, 1 or 2: else the next descriptor opened would be taken for one of
- * them.
- */
-static int hold_stdio(struct err *err)
-{
-	int fd;
-	do
-		TRY(fd_open("/dev/null", O_RDWR, 0, &fd, err));
-	while (fd <= STDERR_FILENO);
-	(void)close(fd);
-	return 0;
-}
-
 /* What was printed may have met a full disk. */
 static int check_output(int status)
 {
@@ -130,7 +116,7 @@ static int run_command(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	struct err err;
-	if (hold_stdio(&err) < 0) {
+	if (fd_hold_stdio(&err) < 0) {
 		(void)fprintf(stderr, "cupel-sandbox: %s\n", err.message);
 		return EXIT_FAILURE;
 	}

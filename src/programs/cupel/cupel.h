@@ -132,6 +132,7 @@ int place_recipe(char *ret_path, size_t size, struct err *err) MUST_CHECK;
 
 /* show.c */
 int show_json(const struct json *value, struct err *err) MUST_CHECK;
+/* A reader that left is no error: it has what it wanted. */
 int show_bytes(int fd, struct view bytes, struct err *err) MUST_CHECK;
 /* The checks as lines "  pass  name  detail" and the verdict, from what cert_verification_json
  * makes, here or on the server. */
@@ -142,6 +143,8 @@ void show_progress_end(struct cupel *cupel);
 /* Text of result.output or result.stderr as bytes (base64 undone). */
 int show_result_bytes(const struct json *result, const char *name, const char *encoding,
 	struct buf *ret_bytes, struct err *err) MUST_CHECK;
+/* Both streams, standard output into the file at path unless that is NULL. */
+int show_streams(const struct json *result, const char *path, struct err *err) MUST_CHECK;
 /* Exit code of a run: what `cupel run --help` lists. */
 int show_exit_code(const struct json *reply);
 

@@ -153,19 +153,6 @@ static int show_accepted(struct cupel *cupel, const struct json *reply, struct e
 	return 0;
 }
 
-static int write_output(struct execute *execute, const struct json *reply, struct err *err)
-{
-	auto_done(buf) output = {};
-	auto_done(buf) errors = {};
-	const struct json *result = json_get(reply, "result");
-	TRY(show_result_bytes(result, "output", "encoding", &output, err));
-	TRY(show_result_bytes(result, "stderr", "stderr_encoding", &errors, err));
-	TRY(show_bytes(STDERR_FILENO, buf_view(&errors), err));
-	if (execute->output)
-		return fd_write_file_atomic(execute->output, buf_view(&output), 0644, err);
-	return show_bytes(STDOUT_FILENO, buf_view(&output), err);
-}
-
 static int save_certificate(struct execute *execute, const char *id, struct err *err)
 {
 	char path[160];
@@ -191,7 +178,7 @@ static int show_reply(
 		TRY(save_certificate(execute, id, err));
 	if (cupel->is_json && !execute->output)
 		return show_json(reply, err);
-	TRY(write_output(execute, reply, err));
+	TRY(show_streams(json_get(reply, "result"), execute->output, err));
 	if (cupel->is_json)
 		return show_json(reply, err);
 	const char *detail = json_as_string(json_get(reply, "status_detail"));

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engines/image/image.h"
+#include "kit/base/fd.h"
 #include "kit/base/str.h"
 #include "kit/base/time.h"
 #include "kit/crypto/setup.h"
@@ -201,7 +202,9 @@ int main(int argc, char **argv)
 	json_setup();
 	crypto_setup();
 	(void)signal(SIGPIPE, SIG_IGN);
-	int status = command->run(&cupel, argc - words, argv + words, &err);
+	int status = fd_hold_stdio(&err);
+	if (status == 0)
+		status = command->run(&cupel, argc - words, argv + words, &err);
 	show_progress_end(&cupel);
 	if (status == 0 && (fflush(stdout) != 0 || ferror(stdout)))
 		status = err_set(&err, E_UNAVAILABLE, "writing to standard output failed");

@@ -2,6 +2,7 @@
 #include "programs/cupel/run.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kit/base/fd.h"
@@ -29,13 +30,16 @@ static int read_words(
 	return 0;
 }
 
-/* Beside the first script; where it cannot be written is found out before the run. */
+/* Beside the first script, if that is a file; where it cannot be written is found out before the
+ * run. */
 static int choose_certificate_path(struct run *run, struct err *err)
 {
+	struct stat status;
 	const char *script = run->scripts.items[0];
+	bool is_file = stat(script, &status) == 0 && S_ISREG(status.st_mode);
 	char directory[CUPEL_PATH_MAX];
 	TRY(str_format(run->default_path, sizeof(run->default_path), err, "%s.certificate.json",
-		str_equal(script, "-") ? "main" : script));
+		is_file ? script : "main"));
 	if (!run->certificate_path)
 		run->certificate_path = run->default_path;
 	TRY(str_format(directory, sizeof(directory), err, "%s", run->certificate_path));
@@ -62,6 +66,7 @@ static int show_end(struct cupel *cupel, struct run *run, struct err *err)
 		json_set(run->reply, "verification", cert_verification_json(&run->verification));
 		return show_json(run->reply, err);
 	}
+	TRY(show_streams(json_get(run->reply, "result"), NULL, err));
 	if (status && !str_equal(status, "completed") && !str_equal(status, "nonzero"))
 		(void)fprintf(stderr, "cupel: %s%s%s\n", status, detail && *detail ? ": " : "",
 			detail ? detail : "");

@@ -52,7 +52,7 @@ static int start_agent(struct run *run, struct err *err)
 }
 
 /* The agent copies both streams itself, unless they are wanted inside the JSON. */
-static int send_run(struct cupel *cupel, struct run *run, struct err *err)
+static int send_run(struct run *run, struct err *err)
 {
 	uint8_t random[JOB_ID_BYTES];
 	char hex[HEX_SIZE(JOB_ID_BYTES)], id[HEX_SIZE(JOB_ID_BYTES) + 8];
@@ -66,8 +66,7 @@ static int send_run(struct cupel *cupel, struct run *run, struct err *err)
 		.certificate_base = "",
 		.accepted_wall_ms = time_wall_ms(),
 	};
-	const int fds[] = { run->body_fd, STDOUT_FILENO, STDERR_FILENO };
-	TRY(agent_send_run(&run->agent, &message, fds, cupel->is_json ? 1 : 3, err));
+	TRY(agent_send_run(&run->agent, &message, run->body_fd, err));
 	fd_close(&run->body_fd); /* the agent wipes it; ours would keep it alive */
 	return 0;
 }
@@ -228,7 +227,7 @@ static int do_all(struct cupel *cupel, struct run *run, struct err *err)
 	TRY(catch_signals(run, err));
 	TRY(start_platform(cupel, run, err));
 	TRY(start_agent(run, err));
-	TRY(send_run(cupel, run, err));
+	TRY(send_run(run, err));
 	TRY(wait_for_end(cupel, run, err));
 	TRY(countersign(run, err));
 	return verify(run, err);

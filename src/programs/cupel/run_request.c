@@ -228,7 +228,7 @@ static int copy_file(struct cupel *cupel, struct run *run, const char *path, str
 {
 	uint8_t bytes[COPY_BYTES / 8];
 	auto_close fd = -1;
-	TRY(fd_open(path, O_RDONLY | O_NONBLOCK, 0, &fd, err));
+	TRY(fd_open(path, O_RDONLY, 0, &fd, err));
 	for (;;) {
 		ssize_t got = read(fd, bytes, sizeof(bytes));
 		if (got < 0)

@@ -2,6 +2,7 @@
  * Printing. Results go to standard output, everything about them to standard error, so that a
  * pipe sees only the result.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -26,6 +27,8 @@ int show_bytes(int fd, struct view bytes, struct err *err)
 {
 	(void)fflush(stdout);
 	int status = fd_write_all(fd, bytes, err);
+	if (status < 0 && errno == EPIPE)
+		return 0;
 	if (status < 0)
 		err_wrap(err, "writing to standard %s", fd == STDOUT_FILENO ? "output" : "error");
 	return status;
@@ -89,6 +92,18 @@ int show_result_bytes(const struct json *result, const char *name, const char *e
 	if (view_equal_string(json_as_view(json_get(result, encoding)), "base64"))
 		return base64_decode(BASE64_STANDARD, text, ret_bytes, err);
 	return buf_append(ret_bytes, text, err);
+}
+
+int show_streams(const struct json *result, const char *path, struct err *err)
+{
+	auto_done(buf) output = {};
+	auto_done(buf) errors = {};
+	TRY(show_result_bytes(result, "output", "encoding", &output, err));
+	TRY(show_result_bytes(result, "stderr", "stderr_encoding", &errors, err));
+	TRY(show_bytes(STDERR_FILENO, buf_view(&errors), err));
+	if (path)
+		return fd_write_file_atomic(path, buf_view(&output), 0644, err);
+	return show_bytes(STDOUT_FILENO, buf_view(&output), err);
 }
 
 /* Kept apart from what shells and the script itself use most: 110 and up. */

@@ -122,8 +122,6 @@ struct job {
 	int body_fd;
 	struct view body; /* mapped while the request is loaded */
 	struct multipart parts;
-	int stdout_fd; /* live copy for the CLI; -1 none */
-	int stderr_fd;
 
 	enum lifecycle_state state;
 	struct lifecycle_row lifecycle[LIFECYCLE_MAX];

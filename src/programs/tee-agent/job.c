@@ -72,8 +72,6 @@ int job_prepare(struct job *job, const struct options *options, const struct log
 		.vault = { -1, -1, -1, false },
 		.sandbox_control = -1,
 		.body_fd = -1,
-		.stdout_fd = -1,
-		.stderr_fd = -1,
 		.output_fd = -1,
 		.error_fd = -1,
 		.results_fd = -1,
@@ -119,13 +117,9 @@ static int read_run_message(struct job *job, struct message *message, struct err
 	TRY(read_text(body, "content_type", job->content_type, sizeof(job->content_type), err));
 	TRY(read_text(body, "certificate_base", job->certificate_base,
 		sizeof(job->certificate_base), err));
-	if (message->fd_count != 1 && message->fd_count != 3)
+	if (message->fd_count != 1)
 		return err_set(err, E_INVALID, "RUN with %zu descriptors", message->fd_count);
 	job->body_fd = take_fd(&message->fds[0]);
-	if (message->fd_count == 3) {
-		job->stdout_fd = take_fd(&message->fds[1]);
-		job->stderr_fd = take_fd(&message->fds[2]);
-	}
 	return 0;
 }
 

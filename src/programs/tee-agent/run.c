@@ -297,13 +297,6 @@ static int wait_for_end(struct job *job, struct err *err)
 	return 0;
 }
 
-static void copy_live(const struct stream *stream, int to)
-{
-	struct err ignored; /* whoever reads our output may close it early */
-	if (to >= 0)
-		(void)!fd_write_all(to, buf_view(&stream->bytes), &ignored);
-}
-
 int run_sandbox(struct job *job, struct err *err)
 {
 	job_note(job, "sandbox_created");
@@ -317,8 +310,5 @@ int run_sandbox(struct job *job, struct err *err)
 	if (job->result.cause == SANDBOX_CAUSE_INTERNAL)
 		return err_set(
 			err, E_UNAVAILABLE, "the sandbox could not run: %s", job->result.text);
-	TRY(results_collect(job, err));
-	copy_live(&job->output, job->stdout_fd);
-	copy_live(&job->error, job->stderr_fd);
-	return 0;
+	return results_collect(job, err);
 }
