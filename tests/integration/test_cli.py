@@ -1,5 +1,6 @@
 """The cupel command: every verb's right use and each of its errors."""
 import base64
+import collections
 import json
 import os
 import pathlib
@@ -893,6 +894,31 @@ def test_sandbox_passes_on_that_its_reader_left(sandbox_root, tier):
     assert writer.stdout.read(5) == b"xxxxx"
     writer.stdout.close()
     assert writer.wait(30) == 128 + signal.SIGPIPE
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_sandbox_whose_first_process_is_killed_ends(sandbox_root):
+    ends = collections.Counter()
+    for number in range(60):
+        run = subprocess.Popen([CUPEL, "sandbox", "run", "--root", sandbox_root, "/bin/hostile", "exit", "3"],
+                               stderr=subprocess.PIPE)
+        children = pathlib.Path(f"/proc/{run.pid}/task/{run.pid}/children")
+        while run.poll() is None and not children.read_text():
+            pass
+        time.sleep(number % 20 / 10000)  # while it is built, and a little later
+        for pid in children.read_text().split()[:1] if run.poll() is None else ():
+            os.kill(int(pid), 9)
+        ends[b"was killed" in run.communicate(timeout=10)[1]] += 1
+        assert run.returncode in (3, 125, 137)
+    assert ends[True] and ends[False], ends
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_sandbox_waits_for_its_own_children_only(sandbox_root):
+    begin = time.monotonic()
+    done = subprocess.run(["bash", "-c", f"sleep 20 >&- 2>&- & exec {CUPEL} sandbox run --root {sandbox_root} "
+                           "/bin/hostile exit 3"], capture_output=True)
+    assert done.returncode == 3 and time.monotonic() - begin < 10
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

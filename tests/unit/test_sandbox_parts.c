@@ -204,6 +204,8 @@ START_TEST(filter_verdicts)
 		{ SYS_fcntl, 0, F_OFD_GETLK, REFUSED(EINVAL) },
 		{ SYS_fcntl, 0, F_OFD_SETLK, REFUSED(EINVAL) },
 		{ SYS_fcntl, 0, 1ull << 32 | F_OFD_SETLKW, REFUSED(EINVAL) },
+		{ SYS_fcntl, 0, F_SETLEASE, REFUSED(EINVAL) },
+		{ SYS_fcntl, 0, F_NOTIFY, REFUSED(EINVAL) },
 		{ SYS_fcntl, 0, 39, ALLOWED },
 		{ SYS_prlimit64, 0, 7, ALLOWED },
 		{ SYS_prlimit64, 0, 4, REFUSED(EPERM) },

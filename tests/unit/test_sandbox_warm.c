@@ -243,6 +243,10 @@ START_TEST(a_bent_directory_ends_it)
 	snprintf(chosen, sizeof(chosen), "%s", buf_string(&r.out));
 	ck_assert(run_warm(&r, control, ARGV("change-time", "/work")));
 	ck_assert_str_ne(buf_string(&r.out), chosen);
+	snprintf(chosen, sizeof(chosen), "%s", buf_string(&r.out));
+	ck_assert(run_warm(&r, control, ARGV("exit", "0"))); /* whether it touched it or not */
+	ck_assert(run_warm(&r, control, ARGV("change-time", "/work")));
+	ck_assert_str_ne(buf_string(&r.out), chosen);
 	sandbox_close(&control);
 }
 END_TEST

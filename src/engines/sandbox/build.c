@@ -362,24 +362,35 @@ static int start_init(struct slot *slot, struct err *err)
 	return 0;
 }
 
-/* Whoever kills it must not leave us waiting for ever. */
-int build_wait_task(const uint32_t *word, pid_t pid, const char *who, struct err *err)
+static bool is_dead(pid_t pid)
 {
 	siginfo_t end = {};
+	return pid > 0 &&
+	       (waitid(P_PID, (id_t)pid, &end, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 ||
+		       end.si_pid == pid);
+}
+
+/*
+ * Whoever kills a task must not leave us waiting for ever. PID 1 shows no end while a dead payload
+ * of its namespace is not taken.
+ */
+int build_wait_task(
+	const struct slot *slot, const uint32_t *word, pid_t pid, const char *who, struct err *err)
+{
 	while (!sys_word_wait_for(word, TASK_LOOK_MS)) {
-		if (waitid(P_PID, (id_t)pid, &end, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 ||
-			end.si_pid == pid) {
-			if (__atomic_load_n(word, __ATOMIC_ACQUIRE))
-				return 0;
-			return err_set(err, E_UNAVAILABLE, "%s: its task was killed", who);
-		}
+		if (!is_dead(pid) && !is_dead(slot->init_pid) && !is_dead(slot->payload_pid))
+			continue;
+		if (__atomic_load_n(word, __ATOMIC_ACQUIRE))
+			return 0;
+		return err_set(err, E_UNAVAILABLE, "%s: a task of the sandbox was killed", who);
 	}
 	return 0;
 }
 
-static int wait_stage(const struct slot_stage *stage, pid_t pid, const char *who, struct err *err)
+static int wait_stage(
+	const struct slot *slot, const struct slot_stage *stage, const char *who, struct err *err)
 {
-	TRY(build_wait_task(&stage->word, pid, who, err));
+	TRY(build_wait_task(slot, &stage->word, 0, who, err));
 	if (__atomic_load_n(&stage->word, __ATOMIC_ACQUIRE) == STAGE_READY)
 		return 0;
 	errno = stage->error;
@@ -423,7 +434,7 @@ static int make_userns(struct slot *slot, struct err *err)
 	int status = map_ids(slot, err);
 	if (status == 0)
 		status = build_wait_task(
-			&slot->keeper_done, slot->keeper_pid, "user namespace", err);
+			slot, &slot->keeper_done, slot->keeper_pid, "user namespace", err);
 	(void)kill(slot->keeper_pid, SIGKILL);
 	(void)waitpid(slot->keeper_pid, NULL, __WALL);
 	return status;
@@ -560,7 +571,7 @@ static int pid_namespace_failed(const struct slot *slot, struct err *err)
 {
 	int error = errno;
 	if (error == ESRCH)
-		TRY(wait_stage(&slot->init_stage, slot->init_pid, "building the sandbox", err));
+		TRY(wait_stage(slot, &slot->init_stage, "building the sandbox", err));
 	errno = error;
 	return err_sys(err, E_UNAVAILABLE, "entering the sandbox's pid namespace");
 }
@@ -596,7 +607,7 @@ static int start_payload(struct slot *slot, struct err *err)
 /* PID 1 is ready: to where it is. */
 static int enter(struct slot *slot, struct err *err)
 {
-	TRY(wait_stage(&slot->init_stage, slot->init_pid, "building the sandbox", err));
+	TRY(wait_stage(slot, &slot->init_stage, "building the sandbox", err));
 	fd_close(&slot->skeleton);
 	fd_close(&slot->overlay);
 	fd_close(&slot->disk);
@@ -611,7 +622,7 @@ static int equip_payload(struct slot *slot, struct err *err)
 	TRY(enter(slot, err));
 	TRY(slot_landlock_finish(slot, err));
 	sys_word_set(&slot->payload_kit, 1);
-	TRY(wait_stage(&slot->payload_stage, slot->payload_pid, "payload", err));
+	TRY(wait_stage(slot, &slot->payload_stage, "payload", err));
 	note_enforced(slot);
 	return 0;
 }

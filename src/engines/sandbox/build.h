@@ -22,8 +22,9 @@ int build_adopt(struct slot *slot, struct err *err) MUST_CHECK;
 int build_take(struct slot *slot, const struct sandbox_plan *plan,
 	const struct sandbox_files *files, struct err *err) MUST_CHECK;
 
-/* Wait for a word of task pid; E_UNAVAILABLE when it dies before. */
-int build_wait_task(const uint32_t *word, pid_t pid, const char *who, struct err *err) MUST_CHECK;
+/* Wait for a word; E_UNAVAILABLE when pid (0: none), PID 1 or the payload dies before. */
+int build_wait_task(const struct slot *slot, const uint32_t *word, pid_t pid, const char *who,
+	struct err *err) MUST_CHECK;
 
 /* E_UNAVAILABLE "<doing><step>" for a raw call's -errno; *step is read after the call, or NULL. */
 int build_step(long status, const char *doing, const char *const *step, struct err *err) MUST_CHECK;

@@ -4,12 +4,12 @@
  * Theory. A tmpfs counts its inodes and blocks exactly. When these are as many as before the first
  * run, and the five directories have the mode, owner and extended attributes they had, then nothing
  * that a run can read by a name is left of the last one. So
- * the usual case, a run that left nothing, costs one statfs and ten looks. A few things left are
- * removed, many or strange ones are a reason to throw the sandbox away.
+ * the usual case, a run that left nothing, costs one statfs, ten looks and five settings of times.
+ * A few things left are removed, many or strange ones are a reason to throw the sandbox away.
  *
- * The change time of a directory cannot be set, but its moment can be chosen; so when it is another
- * one, the times are set again, which makes it the moment of that. Flags of a directory (chattr)
- * are not looked at: the filter lets nobody set any.
+ * The change time of a directory cannot be set, but its moment can be chosen: times are set after
+ * each run, of all five, touched or not. Flags of a directory (chattr) are not looked at: the
+ * filter lets nobody set any.
  *
  * Everything inside is dead and the root is read-only, so paths cannot be changed under us.
  */
@@ -37,8 +37,8 @@ static bool look(struct disk_state *ret_state)
 		if (lstat(places[i], &place) < 0)
 			return false;
 		ret_state->places[i] = (struct disk_place){ place.st_mode, place.st_uid,
-			place.st_gid, llistxattr(places[i], NULL, 0), place.st_atim, place.st_mtim,
-			place.st_ctim };
+			place.st_gid, llistxattr(places[i], NULL, 0), place.st_atim,
+			place.st_mtim };
 	}
 	return true;
 }
@@ -68,33 +68,20 @@ static void wipe(int parent, const char *name, unsigned *room)
 	(void)closedir(list);
 }
 
-static bool is_same_time(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
 static bool is_same_place(const struct disk_place *a, const struct disk_place *b)
 {
 	return a->mode == b->mode && a->uid == b->uid && a->gid == b->gid &&
 	       a->attributes == b->attributes;
 }
 
-/* As they were, so that times cannot be a message to the next run. */
-static bool restore_times(struct disk_place *noted, const struct disk_place *now, const char *path)
+/* As they were, of all places, so that times cannot be a message to the next run. */
+static bool restore_times(const struct disk_place *noted, const char *path)
 {
 	const struct timespec times[2] = { noted->accessed, noted->modified };
-	struct stat place;
-	if (is_same_time(&now->accessed, &noted->accessed) &&
-		is_same_time(&now->modified, &noted->modified) &&
-		is_same_time(&now->changed, &noted->changed))
-		return true;
-	if (utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW) < 0 || lstat(path, &place) < 0)
-		return false;
-	noted->changed = place.st_ctim;
-	return true;
+	return utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-bool disk_restore(struct disk_state *state)
+bool disk_restore(const struct disk_state *state)
 {
 	unsigned room = DISK_WIPE_MAX;
 	struct disk_state now;
@@ -108,7 +95,7 @@ bool disk_restore(struct disk_state *state)
 	}
 	for (size_t i = 0; i < DISK_PLACES; i++)
 		if (!is_same_place(&now.places[i], &state->places[i]) ||
-			!restore_times(&state->places[i], &now.places[i], places[i]))
+			!restore_times(&state->places[i], places[i]))
 			return false;
 	return now.free_files == state->free_files && now.free_blocks == state->free_blocks;
 }

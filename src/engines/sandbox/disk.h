@@ -21,7 +21,6 @@ struct disk_place {
 	ssize_t attributes; /* bytes of their names: those that a security module gives stay */
 	struct timespec accessed; /* only who sets it changes it: the mount is noatime */
 	struct timespec modified;
-	struct timespec changed; /* as we left it */
 };
 
 struct disk_state {
@@ -34,6 +33,6 @@ struct disk_state {
 int disk_note(struct disk_state *ret_state, struct err *err) MUST_CHECK;
 
 /* Nobody is alive inside: remove what a run left. False when it is not as it was noted then. */
-bool disk_restore(struct disk_state *state);
+bool disk_restore(const struct disk_state *state);
 
 #endif

@@ -138,8 +138,11 @@ static const struct check checks[ACTION_COUNT] = {
 	/* Who shares its files with another process leaves it locks that bear a dead one's pid. */
 	[ACTION_CLONE_FILES] = { 0, true, ACTION_EPERM, ACTION_ALLOW, 1,
 		{ 0x400 /* CLONE_FILES */ } },
-	/* F_OFD_GETLK F_OFD_SETLK F_OFD_SETLKW: locks without a pid; as before Linux 3.15 */
-	[ACTION_FCNTL] = { 1, false, ACTION_EINVAL, ACTION_ALLOW, 3, { 36, 37, 38 } },
+	/*
+	 * F_OFD_GETLK F_OFD_SETLK F_OFD_SETLKW: locks without a pid; as before Linux 3.15.
+	 * F_SETLEASE F_NOTIFY: who else opens or reads a file, in an input that others have, too.
+	 */
+	[ACTION_FCNTL] = { 1, false, ACTION_EINVAL, ACTION_ALLOW, 5, { 36, 37, 38, 1024, 1026 } },
 	[ACTION_SOCKET] = { 0, false, ACTION_ALLOW, ACTION_EAFNOSUPPORT, 1, { 1 /* AF_UNIX */ } },
 	/*
 	 * TIOCSTI TIOCLINUX TIOCSETD TIOCCONS: input injection, consoles, line disciplines.

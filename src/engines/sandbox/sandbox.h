@@ -164,7 +164,8 @@ struct sandbox_files {
 	int root_fd; /* directory: the read-only image (required); at most 255 entries at its top */
 	int mask_fd; /* directory laid over the image: whiteouts hide its files */
 	int app_fd;  /* detached mount (open_tree or fsmount) that appears at /app; moved; without
-			root: a directory. One mount: the file set of others below is not traced */
+			root: a directory. One mount: the file set of others below is not traced.
+			Its files are the caller's: locks on them (flock) reach all who have them */
 	int data_fd; /* the same at /data */
 	/*
 	 * Bytes are copied by the supervisor, the payload never holds these. A receiver that takes

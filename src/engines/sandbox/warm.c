@@ -89,7 +89,7 @@ int warm_begin(struct slot *slot, struct err *err)
 	slot->parsed.plan = slot->template;
 	if (slot->config.is_zygote)
 		return zygote_fork(slot, err);
-	TRY(build_wait_task(&slot->spawn_answer, slot->resident_pid, "spawner", err));
+	TRY(build_wait_task(slot, &slot->spawn_answer, slot->resident_pid, "spawner", err));
 	TRY(build_step(slot->spawned, "starting the payload", NULL, err));
 	slot->payload_pid = (pid_t)slot->spawned;
 	return 0;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "programs/cupel-sandbox/commands.h"
@@ -93,13 +94,20 @@ static int exit_status(const struct run *run)
 	return COMMAND_EXIT_LIMIT;
 }
 
+/* A shell's, that has become us: whom a supervisor waits for must be of its sandbox. */
+static bool has_children(void)
+{
+	siginfo_t end;
+	return waitid(P_ALL, 0, &end, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+}
+
 /* Cold needs no second process: we are the supervisor. */
 static int run_plan(struct run *run, struct err *err)
 {
 	struct options *o = &run->options;
 	if (o->pool)
 		return tier_run_from_pool(o->pool, &o->plan, &o->files, on_event, run, err);
-	if (o->tier == SANDBOX_TIER_COLD)
+	if (o->tier == SANDBOX_TIER_COLD && !has_children())
 		return slot_run_local(&o->plan, &o->files, on_event, run, err);
 	return tier_run(o->tier, &o->plan, &o->files, on_event, run, err);
 }
