@@ -189,6 +189,10 @@ def test_executable(path):
     same_everywhere(["-c", "import sys; print(sys.executable)"], *path)
 
 
+def test_a_directory_of_its_own():
+    assert same_everywhere(["-c", "import os; print(os.getcwd()[:6])"], "--cwd", "/proc/self")[0] == 0
+
+
 def test_a_directory_that_is_not_there():
     code, _, err = same_everywhere(["-c", "print(1)"], "--cwd", "/nope")
     assert code == 125 and b"working directory /nope: No such file" in err

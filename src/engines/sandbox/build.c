@@ -716,12 +716,18 @@ static int search_error(const struct slot *slot, const char *path)
 		return errno;
 	if (!S_ISDIR(place.st_mode))
 		return ENOTDIR;
-	return place.st_mode & (place.st_uid == slot->host_uid ? S_IXUSR : S_IXOTH) ? 0 : EACCES;
+	if (place.st_uid == slot->host_uid)
+		return place.st_mode & S_IXUSR ? 0 : EACCES;
+	if (slot->is_rootless) /* with its groups, which are ours */
+		return access(path, X_OK) == 0 ? 0 : errno;
+	return place.st_mode & (place.st_gid == slot->host_uid ? S_IXGRP : S_IXOTH) ? 0 : EACCES;
 }
 
 bool build_has_cwd(struct slot *slot)
 {
 	char path[PATH_MAX];
+	if (str_starts(slot->parsed.plan.cwd, "/proc/")) /* where it is not what we see */
+		return true;
 	slot->exec_error = realpath(slot->parsed.plan.cwd, path) ? search_error(slot, path) : errno;
 	for (char *at = path; !slot->exec_error && (at = strchr(at + 1, '/')); *at = '/') {
 		*at = 0;
