@@ -212,7 +212,7 @@ if os.fork() == 0:
     i = 0
     while True:
         i += 1
-        open(f'/work/results/{i % 50}', 'w').write('x' * i)
+        open(f'/work/results/{i % 50}', 'w').write('x' * (i % 10000))
 time.sleep(0.2)
 """)
     assert reply["status"] == "completed"
