@@ -25,6 +25,8 @@ CODE = {
     "exit text": "exit('bye')",
     "exit large": "exit(2**70)",
     "exit negative": "exit(-1)",
+    "exit false number": "class I(int):\n  def __bool__(s): return False\n  def __abs__(s): 1/0\nexit(I(5))",
+    "exit with a property": "class E(SystemExit): code = property(lambda s: 1/0)\nraise E",
     "exit tuple": "exit((1, 2))",
     "exit without stderr": "import sys; sys.stderr = None; exit('x')",
     "exception": "1/0",
@@ -70,6 +72,18 @@ CODE = {
     "second writer": "import io, sys\nf = io.TextIOWrapper(sys.stdout.buffer)\nf.write('x')",
     "csv": "import csv\nw = csv.writer(open('/dev/stdout', 'w'))\nw.writerow([1, 2])",
     "gzip": "import gzip\nf = gzip.GzipFile('/dev/stdout', 'w', mtime=0)\nf.write(b'x')",
+    "file used by a function": "f = open('/dev/stdout', 'w')\ndef emit(x): f.write(x)\nemit('x')",
+    "file of an object": "class A:\n  def __init__(s): s.f = open('/dev/stdout', 'w')\n"
+                         "  def say(s, x): s.f.write(x)\nA().say('x')\na = A()\na.say('y')",
+    "file of a class": "import os\nclass A:\n  f = os.fdopen(os.dup(1), 'w')\nA.f.write('x')\nexit(4)",
+    "file of a default": "def log(t, f=open('/dev/stdout', 'w')): f.write(t)\nlog('x')\n1/0",
+    "file without number": "import json\njson.f = open(1, 'w', closefd=False)\njson.f.write('x')",
+    "file in a gzip": "import gzip, sys\nclass A: f = gzip.GzipFile(fileobj=sys.stdout.buffer, mode='w', mtime=0)"
+                      "\nA.f.write(b'x')",
+    "stream of its own": "import io, json, sys\nclass T(io.TextIOBase):\n"
+                         "  def write(s, x): sys.__stdout__.write(x); return len(x)\n"
+                         "json.t = T(); json.t.write('abc')",
+    "closed file": "f = open('/dev/stdout', 'w')\nprint('x', file=f)\nf.close()",
     "in a module": "import json\njson.f = open('/dev/stdout', 'w')\njson.f.write('x')",
     "replaced stdout": "import io, sys\nprint('a')\nsys.stdout = io.StringIO()\nprint('b')",
     "closed stdout": "import sys; sys.stdout.close()",
@@ -77,6 +91,16 @@ CODE = {
     "closed range": "import os; os.closerange(3, 256); exit(4)",
     "del": "class A:\n  def __del__(s): print('del')\na = A()",
     "del in a cycle": "class A:\n  def __del__(s): print('del')\na = A()\na.a = a",
+    "del in a function's names": "class A:\n  def __del__(s): print('del', f())\na = A()\ndef f(): return 1",
+    "del without a look": "class A:\n  __slots__ = ()\n  def __del__(s): print('del')\na = A()",
+    "weak reference": "import weakref\nclass A: pass\na = A()\nr = weakref.ref(a, lambda r: print('gone'))",
+    "frozen": "import gc\nclass A:\n  def __del__(s): print('del')\na = A()\na.a = a\ngc.freeze()",
+    "task never waited for": "import asyncio\nasync def m(): asyncio.ensure_future(asyncio.sleep(9))\n"
+                             "asyncio.run(m())",
+    "future never asked": "import asyncio\nasync def m():\n  global f\n  f = asyncio.get_running_loop().create_future()\n"
+                          "  f.set_exception(ValueError('lost'))\nasyncio.run(m())",
+    "coroutine never awaited": "async def m(): pass\nx = m()",
+    "much memory": "x = [[] for i in range(1000000)]\nclass A:\n  def __del__(s): print('del')\na = A()",
     "generator": "def g():\n  try: yield\n  finally: print('finally')\nx = g(); next(x)",
     "kept by a handler": "import signal\nout = open(1, 'w', closefd=False)\ndef f(*a): pass\n"
                          "signal.signal(15, f)\nout.write('x')",
