@@ -9,6 +9,7 @@ import re
 import select
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
@@ -211,6 +212,47 @@ def test_run_notices_a_full_disk(state, tmp_path):
     done = subprocess.run(["bash", "-c", f"{CUPEL} run --state-dir {state} p.py | true; exit $PIPESTATUS"],
                           cwd=tmp_path)
     assert done.returncode == 0  # who left wanted no more
+    with open("/dev/full", "wb") as full:  # one full stream takes nothing from the other
+        done = subprocess.run([CUPEL, "run", "--state-dir", state, "p.py"], cwd=tmp_path, stderr=full,
+                              stdout=subprocess.PIPE)
+    assert done.stdout == b"x\n"
+
+
+@needs_image
+def test_run_writes_into_what_is_no_file(state, tmp_path):
+    (tmp_path / "p.py").write_text("print('x')")
+    os.mknod(tmp_path / "null", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    assert run(state, "p.py", "--certificate", "null", cwd=tmp_path).returncode == 0
+    assert stat.S_ISCHR((tmp_path / "null").stat().st_mode)
+    (tmp_path / "link").symlink_to("behind")
+    (tmp_path / "behind").write_text("")
+    assert run(state, "p.py", "--certificate", "link", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "behind").stat().st_size
+    refused = run(state, "p.py", "--certificate", tmp_path, cwd=tmp_path)
+    assert refused.returncode == 1 and b"Is a directory" in refused.stderr and refused.stdout == b""
+
+
+@needs_image
+def test_run_takes_its_time_to_print_and_ends_when_asked(state, tmp_path):
+    (tmp_path / "p.py").write_text("print('x' * 900000)")
+    mine, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    process = subprocess.Popen([CUPEL, "run", "--state-dir", state, "p.py"], cwd=tmp_path, stdout=theirs,
+                               stderr=subprocess.DEVNULL)
+    os.close(theirs)
+    certificate = tmp_path / "p.py.certificate.json"
+    assert svc.eventually(certificate.exists)
+    time.sleep(0.2)
+    with open(mine, "rb") as pipe:
+        assert len(pipe.read()) == 900001
+    assert process.wait(30) == 0
+    certificate.unlink()
+    process = subprocess.Popen([CUPEL, "run", "--state-dir", state, "p.py"], cwd=tmp_path,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert svc.eventually(certificate.exists)
+    time.sleep(0.2)
+    process.terminate()
+    assert process.wait(30) == -signal.SIGTERM
 
 
 @needs_image

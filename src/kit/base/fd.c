@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -17,7 +18,7 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-enum { READ_FIRST = 4096, WIPE_STEP = 64 * 1024, PATH_BYTES_MAX = 4096 };
+enum { READ_FIRST = 4096, WIPE_STEP = 64 * 1024, PATH_BYTES_MAX = 4096, OUTPUT_MODE = 0644 };
 
 void fd_close(int *fd)
 {
@@ -28,11 +29,20 @@ void fd_close(int *fd)
 	errno = saved;
 }
 
+/* Somebody else's descriptor may have been made not to wait. */
+static bool wait_for_room(int fd)
+{
+	struct pollfd room = { .fd = fd, .events = POLLOUT };
+	return poll(&room, 1, -1) > 0 || errno == EINTR;
+}
+
 int fd_write_all(int fd, struct view bytes, struct err *err)
 {
 	while (bytes.size) {
 		ssize_t written = write(fd, bytes.data, bytes.size);
 		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0 && errno == EAGAIN && wait_for_room(fd))
 			continue;
 		if (written < 0)
 			return err_sys(err, E_UNAVAILABLE, "write of %zu bytes", bytes.size);
@@ -146,6 +156,40 @@ int fd_write_file_atomic(const char *path, struct view bytes, mode_t mode, struc
 	if (fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(temporary, path) < 0)
 		return err_sys(err, E_UNAVAILABLE, "write %s", path);
 	return sync_parent(path, err);
+}
+
+/* Replaced by another file, it would be gone. */
+static bool is_special(const char *path)
+{
+	struct stat status;
+	return lstat(path, &status) == 0 && !S_ISREG(status.st_mode);
+}
+
+int fd_write_output(const char *path, struct view bytes, struct err *err)
+{
+	auto_close fd = -1;
+	if (!is_special(path))
+		return fd_write_file_atomic(path, bytes, OUTPUT_MODE, err);
+	TRY(fd_open(path, O_WRONLY | O_TRUNC, 0, &fd, err));
+	return fd_write_all(fd, bytes, err);
+}
+
+int fd_check_output(const char *path, struct err *err)
+{
+	char directory[PATH_BYTES_MAX];
+	struct stat status;
+	TRY(str_format(directory, sizeof(directory), err, "%s", path));
+	char *slash = strrchr(directory, '/');
+	if (slash)
+		slash[1] = 0;
+	bool is_there = is_special(path);
+	if (is_there && stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+		errno = EISDIR;
+		return err_sys(err, E_UNAVAILABLE, "%s cannot be written", path);
+	}
+	if (access(is_there ? path : slash ? directory : ".", W_OK) < 0)
+		return err_sys(err, E_UNAVAILABLE, "%s cannot be written", path);
+	return 0;
 }
 
 int fd_memfd(const char *name, int *ret_fd, struct err *err)

@@ -56,6 +56,14 @@ int fd_memfd(const char *name, int *ret_fd, struct err *err) MUST_CHECK;
 int fd_memfd_of(const char *name, struct view bytes, int *ret_fd, struct err *err) MUST_CHECK;
 
 /*
+ * Write the file that somebody named for a result: one that is there is replaced at once, whole or
+ * not at all; a device, pipe or link is written to. fd_check_output says before the work that it
+ * will not go: E_UNAVAILABLE with the path.
+ */
+int fd_write_output(const char *path, struct view bytes, struct err *err) MUST_CHECK;
+int fd_check_output(const char *path, struct err *err) MUST_CHECK;
+
+/*
  * First thing in a program: a caller may have closed 0, 1 or 2, and the next descriptor opened
  * would be taken for one of them. /dev/null for each that is closed.
  */

@@ -184,7 +184,7 @@ static int export_bundle(const char *directory, const char *file, struct err *er
 	auto_done(buf) bundle = { .limit = BUNDLE_SIZE_MAX };
 	TRY(load_directory(&loaded, directory, err));
 	TRY(bundle_encode(&loaded.bundle, &bundle, err));
-	return fd_write_file_atomic(file, buf_view(&bundle), 0644, err);
+	return fd_write_output(file, buf_view(&bundle), err);
 }
 
 static int import_bundle(const char *file, const char *directory, struct err *err)

@@ -36,7 +36,7 @@ int run_certificate_get(struct cupel *cupel, int argc, char **argv, struct err *
 		cupel->is_json ? "" : "/envelope"));
 	TRY(service_call(&service, &call, path, &answer, err));
 	if (output)
-		return fd_write_file_atomic(output, buf_view(&answer.body), 0644, err);
+		return fd_write_output(output, buf_view(&answer.body), err);
 	return show_bytes(1, buf_view(&answer.body), err);
 }
 

@@ -160,7 +160,7 @@ static int save_certificate(struct execute *execute, const char *id, struct err 
 	AUTO(http_answer_done) struct http_answer answer = {};
 	TRY(str_format(path, sizeof(path), err, "/certificate/%s/envelope", id));
 	TRY(service_call(&execute->service, &call, path, &answer, err));
-	return fd_write_file_atomic(execute->certificate, buf_view(&answer.body), 0644, err);
+	return fd_write_output(execute->certificate, buf_view(&answer.body), err);
 }
 
 static int show_reply(
@@ -174,11 +174,10 @@ static int show_reply(
 	if (!id || !cert_is_id(id) || !url || !status)
 		return err_set(err, E_INTERNAL, "a reply without status or certificate");
 	cupel->exit_code = show_exit_code(reply) == 0 ? CUPEL_EXIT_OK : CUPEL_EXIT_FAILED;
+	if (execute->output || !cupel->is_json)
+		TRY(show_streams(json_get(reply, "result"), execute->output, err));
 	if (execute->certificate)
 		TRY(save_certificate(execute, id, err));
-	if (cupel->is_json && !execute->output)
-		return show_json(reply, err);
-	TRY(show_streams(json_get(reply, "result"), execute->output, err));
 	if (cupel->is_json)
 		return show_json(reply, err);
 	const char *detail = json_as_string(json_get(reply, "status_detail"));
@@ -222,6 +221,10 @@ int run_execute(struct cupel *cupel, int argc, char **argv, struct err *err)
 		TRY(options_none(cupel, &arguments, err));
 	else
 		TRY(options_one(cupel, &arguments, "one file with the request (or -)", &path, err));
+	if (execute.output)
+		TRY(fd_check_output(execute.output, err));
+	if (execute.certificate)
+		TRY(fd_check_output(execute.certificate, err));
 	if (!execute.job)
 		TRY(read_request(&execute, path, err));
 	TRY(make_parts(cupel, &execute, err));

@@ -37,20 +37,25 @@ static int choose_certificate_path(struct run *run, struct err *err)
 	struct stat status;
 	const char *script = run->scripts.items[0];
 	bool is_file = stat(script, &status) == 0 && S_ISREG(status.st_mode);
-	char directory[CUPEL_PATH_MAX];
 	TRY(str_format(run->default_path, sizeof(run->default_path), err, "%s.certificate.json",
 		is_file ? script : "main"));
 	if (!run->certificate_path)
 		run->certificate_path = run->default_path;
-	TRY(str_format(directory, sizeof(directory), err, "%s", run->certificate_path));
-	char *slash = strrchr(directory, '/');
-	if (slash)
-		slash[1] = 0;
-	if (access(slash ? directory : ".", W_OK) < 0)
-		return err_sys(err, E_UNAVAILABLE,
-			"the certificate %s cannot be written (see --certificate)",
-			run->certificate_path);
-	return 0;
+	int checked = fd_check_output(run->certificate_path, err);
+	if (checked < 0)
+		err_wrap(err, "the certificate (see --certificate)");
+	return checked;
+}
+
+/* The result is not lost with its certificate. */
+static int write_certificate(struct cupel *cupel, struct run *run, struct err *err)
+{
+	struct err ignored;
+	int status = fd_write_output(run->certificate_path, buf_view(&run->envelope), err);
+	run_let_signals_end_us();
+	if (status < 0 && !cupel->is_json)
+		(void)!show_streams(json_get(run->reply, "result"), NULL, &ignored);
+	return status;
 }
 
 static int show_end(struct cupel *cupel, struct run *run, struct err *err)
@@ -108,7 +113,7 @@ static int run_all(struct cupel *cupel, struct run *run, int argc, char **argv, 
 	TRY(choose_certificate_path(run, err));
 	TRY(run_make_request(cupel, run, err));
 	TRY(run_on_agent(cupel, run, err));
-	TRY(fd_write_file_atomic(run->certificate_path, buf_view(&run->envelope), 0644, err));
+	TRY(write_certificate(cupel, run, err));
 	return show_end(cupel, run, err);
 }
 

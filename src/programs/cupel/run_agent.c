@@ -23,7 +23,13 @@
 #include "programs/cupel/run.h"
 #include "rules/cert/trace.h"
 
-enum { JOB_ID_BYTES = 16, JSON_MAX = 64 << 20, LOG_MAX = 65536, BYTES_PER_MB = 1000000 };
+enum {
+	JOB_ID_BYTES = 16,
+	JSON_MAX = 64 << 20,
+	LOG_MAX = 65536,
+	BYTES_PER_MB = 1000000,
+	SAME_SIGNAL_MS = 100
+};
 
 static int start_platform(struct cupel *cupel, struct run *run, struct err *err)
 {
@@ -51,7 +57,6 @@ static int start_agent(struct run *run, struct err *err)
 	return agent_spawn(&config, &run->agent, err);
 }
 
-/* The agent copies both streams itself, unless they are wanted inside the JSON. */
 static int send_run(struct run *run, struct err *err)
 {
 	uint8_t random[JOB_ID_BYTES];
@@ -139,20 +144,26 @@ static int receive(struct cupel *cupel, struct run *run, struct err *err)
 	return on_message(cupel, run, &message, err);
 }
 
-/* Ctrl-C once: the run is cancelled and certified as such. Twice: everything ends at once. */
-static int on_signal(struct run *run, bool *is_cancelled, struct err *err)
+/*
+ * Ctrl-C once: the run is cancelled and certified as such. Twice: everything ends at once; but
+ * timeout(1) signals its child and then its group, which is once.
+ */
+static int on_signal(struct run *run, uint64_t *cancelled_ms, struct err *err)
 {
 	struct signalfd_siginfo info;
+	uint64_t now_ms = time_monotonic_ms();
 	TRY(fd_read_exact(run->signal_fd, &info, sizeof(info), err));
-	if (*is_cancelled)
+	if (*cancelled_ms && now_ms - *cancelled_ms < SAME_SIGNAL_MS)
+		return 0;
+	if (*cancelled_ms)
 		return err_set(err, E_CONFLICT, "stopped by a second signal; no certificate");
-	*is_cancelled = true;
+	*cancelled_ms = now_ms;
 	return message_send(run->agent.socket, AGENT_CANCEL, (struct view){}, NULL, 0, err);
 }
 
 static int wait_for_end(struct cupel *cupel, struct run *run, struct err *err)
 {
-	bool is_cancelled = false;
+	uint64_t cancelled_ms = 0;
 	while (!run->reply) {
 		struct pollfd fds[] = {
 			{ .fd = run->agent.socket, .events = POLLIN },
@@ -161,7 +172,7 @@ static int wait_for_end(struct cupel *cupel, struct run *run, struct err *err)
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
 			return err_sys(err, E_INTERNAL, "poll");
 		if (fds[1].revents)
-			TRY(on_signal(run, &is_cancelled, err));
+			TRY(on_signal(run, &cancelled_ms, err));
 		if (fds[0].revents)
 			TRY(receive(cupel, run, err));
 	}
@@ -205,13 +216,28 @@ static int verify(struct run *run, struct err *err)
 	return 0;
 }
 
-static int catch_signals(struct run *run, struct err *err)
+static sigset_t caught_signals(void)
 {
 	sigset_t set;
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGHUP);
+	return set;
+}
+
+void run_let_signals_end_us(void)
+{
+	const sigset_t set = caught_signals();
+	const struct timespec now = {};
+	while (sigtimedwait(&set, NULL, &now) > 0)
+		; /* they were about the run */
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static int catch_signals(struct run *run, struct err *err)
+{
+	const sigset_t set = caught_signals();
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return err_sys(err, E_INTERNAL, "blocking signals");
 	run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);

@@ -100,10 +100,13 @@ int show_streams(const struct json *result, const char *path, struct err *err)
 	auto_done(buf) errors = {};
 	TRY(show_result_bytes(result, "output", "encoding", &output, err));
 	TRY(show_result_bytes(result, "stderr", "stderr_encoding", &errors, err));
-	TRY(show_bytes(STDERR_FILENO, buf_view(&errors), err));
-	if (path)
-		return fd_write_file_atomic(path, buf_view(&output), 0644, err);
-	return show_bytes(STDOUT_FILENO, buf_view(&output), err);
+	struct err second;
+	int status = path ? fd_write_output(path, buf_view(&output), err)
+			  : show_bytes(STDOUT_FILENO, buf_view(&output), err);
+	if (show_bytes(STDERR_FILENO, buf_view(&errors), &second) == 0 || status < 0)
+		return status;
+	*err = second;
+	return second.category;
 }
 
 /* Kept apart from what shells and the script itself use most: 110 and up. */

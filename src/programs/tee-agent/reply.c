@@ -166,10 +166,10 @@ static struct json *index_json(const struct job *job)
 	set_digests(&job->digests, names, index);
 	json_set(index, "result", json_share(json_get(json_get(job->outcome, "result"), "sha256")));
 	json_set_integer(index, "created_ms", (int64_t)time_wall_ms());
-	json_set_string(index, "error_category",
-		job->refusal.category < 0 ? err_category_name(job->refusal.category) : NULL);
-	json_set_integer(index, "http_status",
-		job->refusal.category < 0 ? err_http_status(job->refusal.category) : 200);
+	/* What has begun and broke off may not be tried again as if it had not. */
+	int category = str_starts(job->status, "failed:") ? E_INTERNAL : job->refusal.category;
+	json_set_string(index, "error_category", category < 0 ? err_category_name(category) : NULL);
+	json_set_integer(index, "http_status", category < 0 ? err_http_status(category) : 200);
 	json_set_string(
 		index, "error_message", job->refusal.category < 0 ? job->refusal.message : NULL);
 	return index;
