@@ -240,10 +240,13 @@ START_TEST(threads_are_not_processes)
 	run_verb(&r, "threads", "40");
 	ck_assert_str_eq(buf_string(&r.out), "40\n");
 	ck_assert_uint_eq(r.result.statistics.processes_peak, 1);
+	ck_assert_uint_eq(r.result.limits_hit, 0);
 	RUN(s);
 	s.plan.limits.tasks = 20;
 	run_verb(&s, "threads", "40");
 	ck_assert_str_eq(buf_string(&s.out), "19\n");
+	ck_assert_cause(&s, SANDBOX_CAUSE_EXITED); /* it coped */
+	ck_assert_uint_eq(s.result.limits_hit, 1u << SANDBOX_CAUSE_PROCESSES);
 }
 END_TEST
 

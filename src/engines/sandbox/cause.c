@@ -33,7 +33,10 @@ void cause_memory(struct slot *slot)
 {
 	slot->result.statistics.oom_kills = cgroup_oom_kills(&slot->cgroup);
 	if (slot->result.statistics.oom_kills)
-		slot_end(slot, SANDBOX_CAUSE_MEMORY, "needed more memory than its limit");
+		slot_end(slot, SANDBOX_CAUSE_MEMORY,
+			cgroup_is_at_limit(&slot->cgroup) ? "needed more memory than its limit"
+							  : "killed because the machine, or a "
+							    "group above, had no more memory");
 }
 
 /* A program that ended badly after a limit refused it something ended by that limit. */
@@ -43,16 +46,17 @@ static void end_by_refusal(struct slot *slot)
 	bool is_full = is_disk_full();
 	if (is_full)
 		result->limits_hit |= 1u << SANDBOX_CAUSE_DISK;
-	if (result->exit_code == 0)
-		return;
 	if (cgroup_task_refusals(&slot->cgroup))
 		result->limits_hit |= 1u << SANDBOX_CAUSE_PROCESSES;
+	if (result->exit_code == 0)
+		return;
 	if (result->limits_hit & (1u << SANDBOX_CAUSE_DISK))
 		slot_end(slot, SANDBOX_CAUSE_DISK,
 			is_full ? "failed with its disk full"
 				: "failed after a file met the file size limit");
 	if (result->limits_hit & (1u << SANDBOX_CAUSE_PROCESSES))
-		slot_end(slot, SANDBOX_CAUSE_PROCESSES, "failed after a fork was refused");
+		slot_end(slot, SANDBOX_CAUSE_PROCESSES,
+			"failed after a process or thread was refused");
 }
 
 static void end_by_signal(struct slot *slot)

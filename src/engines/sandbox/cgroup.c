@@ -104,25 +104,6 @@ static int slice_path(
 	return str_format(path, PATH_BYTES, err, MOUNT_POINT "/%s/" SLICE, v1_names[controller]);
 }
 
-enum sandbox_backend cgroup_detect(bool is_rootless)
-{
-	char base[PATH_BYTES];
-	bool is_v2 = access(MOUNT_POINT "/cgroup.controllers", F_OK) == 0;
-	if (is_v2 && is_rootless)
-		return find_delegated(base) ? SANDBOX_BACKEND_CGROUP_V2 : SANDBOX_BACKEND_NONE;
-	if (is_v2)
-		return SANDBOX_BACKEND_CGROUP_V2;
-	for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++) {
-		char path[PATH_BYTES];
-		struct err ignored;
-		if (str_format(path, sizeof(path), &ignored, MOUNT_POINT "/%s/cgroup.procs",
-			    v1_names[i]) < 0 ||
-			access(path, W_OK) < 0)
-			return SANDBOX_BACKEND_NONE;
-	}
-	return SANDBOX_BACKEND_CGROUP_V1;
-}
-
 static int write_value(int dir, const char *file, uint64_t value, struct err *err)
 {
 	char text[24];
@@ -195,10 +176,10 @@ bool cgroup_set_tasks(const struct cgroup *group, uint64_t tasks)
 	       write_value(group->dirs[is_v2 ? 0 : CGROUP_PIDS], "pids.max", tasks, &ignored) == 0;
 }
 
-/* cpu is for a limit of the rate, which is root's to give; its usage is always counted. */
-static int enable_controllers(const char *path, bool with_cpu, struct err *err)
+/* Of cpu nothing is limited, and its use is always counted. */
+static int enable_controllers(const char *path, struct err *err)
 {
-	const char *wanted = with_cpu ? "+memory +pids +cpu" : "+memory +pids";
+	static const char wanted[] = "+memory +pids";
 	char file[PATH_BYTES];
 	TRY(str_format(file, sizeof(file), err, "%s/cgroup.subtree_control", path));
 	auto_close fd = -1;
@@ -208,15 +189,41 @@ static int enable_controllers(const char *path, bool with_cpu, struct err *err)
 	return 0;
 }
 
+/* In a container the group that it sees as the root may not, or has processes of its own. */
+static bool hands_on(const char *path)
+{
+	char text[FILE_BYTES_MAX];
+	struct err ignored;
+	auto_close fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return (read_text(fd, "cgroup.subtree_control", text, sizeof(text)) &&
+		       strstr(text, "memory") && strstr(text, "pids")) ||
+	       enable_controllers(path, &ignored) == 0;
+}
+
+enum sandbox_backend cgroup_detect(bool is_rootless)
+{
+	char base[PATH_BYTES];
+	bool is_v2 = access(MOUNT_POINT "/cgroup.controllers", F_OK) == 0;
+	if (is_v2)
+		return (is_rootless ? find_delegated(base) : hands_on(MOUNT_POINT))
+			       ? SANDBOX_BACKEND_CGROUP_V2
+			       : SANDBOX_BACKEND_NONE;
+	for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++) {
+		char path[PATH_BYTES];
+		struct err ignored;
+		if (str_format(path, sizeof(path), &ignored, MOUNT_POINT "/%s/cgroup.procs",
+			    v1_names[i]) < 0 ||
+			access(path, W_OK) < 0)
+			return SANDBOX_BACKEND_NONE;
+	}
+	return SANDBOX_BACKEND_CGROUP_V1;
+}
+
 static int make_slice(const struct cgroup *group, const char *path, struct err *err)
 {
 	if (mkdir(path, 0755) < 0 && errno != EEXIST)
 		return err_sys(err, E_UNAVAILABLE, "mkdir %s", path);
-	if (group->backend != SANDBOX_BACKEND_CGROUP_V2)
-		return 0;
-	if (!group->is_rootless)
-		TRY(enable_controllers(MOUNT_POINT, true, err));
-	return enable_controllers(path, !group->is_rootless, err);
+	return group->backend == SANDBOX_BACKEND_CGROUP_V2 ? enable_controllers(path, err) : 0;
 }
 
 /* What does not fit into our buffer is there the next time. */
@@ -372,6 +379,15 @@ uint32_t cgroup_oom_kills(const struct cgroup *group)
 	return (uint32_t)find_value(text, "oom_kill");
 }
 
+bool cgroup_is_at_limit(const struct cgroup *group)
+{
+	char text[GAUGE_BYTES_MAX];
+	int dir = group->dirs[CGROUP_MEMORY];
+	if (group->backend == SANDBOX_BACKEND_CGROUP_V2)
+		return read_gauge(group, CGROUP_GAUGE_OOM, text) && find_value(text, "oom");
+	return read_value(dir, "memory.failcnt") || read_value(dir, "memory.memsw.failcnt");
+}
+
 uint32_t cgroup_task_refusals(const struct cgroup *group)
 {
 	char text[GAUGE_BYTES_MAX];
@@ -395,26 +411,19 @@ struct cgroup_cpu cgroup_cpu(const struct cgroup *group)
 	return cpu;
 }
 
-static void read_details(const struct cgroup *group, struct cgroup_usage *usage)
+uint64_t cgroup_memory(const struct cgroup *group)
 {
-	char text[FILE_BYTES_MAX];
 	bool is_v2 = group->backend == SANDBOX_BACKEND_CGROUP_V2;
 	int dir = group->dirs[CGROUP_MEMORY]; /* the first: also v2's */
-	usage->memory_current_bytes = read_value(
-		dir, is_v2 ? "memory.current" : "memory.usage_in_bytes");
-	if (read_text(dir, "memory.stat", text, sizeof(text)))
-		usage->memory_anon_bytes = find_value(text, is_v2 ? "anon" : "rss") +
-					   find_value(text, "shmem");
+	return read_value(dir, is_v2 ? "memory.current" : "memory.usage_in_bytes");
 }
 
-void cgroup_usage(const struct cgroup *group, bool with_details, struct cgroup_usage *ret_usage)
+void cgroup_usage(const struct cgroup *group, struct cgroup_usage *ret_usage)
 {
 	char text[GAUGE_BYTES_MAX];
 	*ret_usage = (struct cgroup_usage){ .cpu = cgroup_cpu(group) };
 	if (read_gauge(group, CGROUP_GAUGE_PEAK, text))
 		ret_usage->memory_peak_bytes = strtoull(text, NULL, 10);
-	if (with_details && group->backend != SANDBOX_BACKEND_NONE)
-		read_details(group, ret_usage);
 }
 
 uint32_t cgroup_tasks(const struct cgroup *group)

@@ -51,9 +51,7 @@ struct cgroup_cpu {
 
 struct cgroup_usage {
 	struct cgroup_cpu cpu;
-	uint64_t memory_current_bytes;
 	uint64_t memory_peak_bytes;
-	uint64_t memory_anon_bytes;
 };
 
 /* Which back end this machine offers now. */
@@ -74,14 +72,16 @@ bool cgroup_set_tasks(const struct cgroup *group, uint64_t tasks);
 
 /* Kills by memory so far. Unknown counts as 0. */
 uint32_t cgroup_oom_kills(const struct cgroup *group);
+/* Whether its own limit was ever met; else who was killed for memory met another's. */
+bool cgroup_is_at_limit(const struct cgroup *group);
 
 /* Forks refused by the task limit so far. */
 uint32_t cgroup_task_refusals(const struct cgroup *group);
 
 struct cgroup_cpu cgroup_cpu(const struct cgroup *group);
 
-/* with_details also reads memory.stat (dearer). */
-void cgroup_usage(const struct cgroup *group, bool with_details, struct cgroup_usage *ret_usage);
+uint64_t cgroup_memory(const struct cgroup *group); /* now, in bytes */
+void cgroup_usage(const struct cgroup *group, struct cgroup_usage *ret_usage);
 
 /* Start a new run in the same groups: peak back to the current usage. False if it cannot be. */
 bool cgroup_reset_peak(const struct cgroup *group);

@@ -188,12 +188,11 @@ struct sandbox_statistics {
 	uint64_t cpu_usec; /* of all, exact; the two parts below are what the kernel's ticks say */
 	uint64_t cpu_user_usec;
 	uint64_t cpu_system_usec;
-	uint64_t memory_current_bytes;
-	uint64_t memory_peak_bytes; /* raw: with kernel memory and page cache first touched here;
-				       without control groups the most of one process */
-	uint64_t memory_anon_bytes; /* anonymous + tmpfs, at the end or at the time of a STAT */
-	uint64_t disk_bytes;        /* in the writable tmpfs, same time */
-	uint64_t faults_minor;      /* of the first process and the children it waited for */
+	uint64_t memory_current_bytes; /* of a STAT; else 0 */
+	uint64_t memory_peak_bytes;    /* raw: with kernel memory and page cache first touched here;
+					  without control groups the most of one process */
+	uint64_t disk_bytes;           /* in the writable tmpfs, same time */
+	uint64_t faults_minor;         /* of the first process and the children it waited for */
 	uint64_t faults_major;
 	uint64_t switches_voluntary; /* also; where a parked program told its exit and its death was
 					not waited for: 0, or without control groups of its first
@@ -205,7 +204,7 @@ struct sandbox_statistics {
 	uint32_t processes_peak;
 	uint32_t processes_total;
 	uint32_t forks_refused;
-	uint32_t oom_kills;
+	uint32_t oom_kills;         /* at least one, or 0: v2 counts one process more than once */
 	bool memory_peak_is_of_all; /* runs of this warm sandbox so far, as v2 before Linux 6.12 has
 				       it */
 };

@@ -95,19 +95,17 @@ static void fill_cpu(
 	to->cpu_user_usec = to->cpu_usec - to->cpu_system_usec;
 }
 
-static void read_statistics(struct loop *loop, bool with_details, struct sandbox_statistics *to)
+static void read_statistics(struct loop *loop, struct sandbox_statistics *to)
 {
 	struct slot *slot = loop->slot;
 	struct cgroup_usage usage;
 	struct statfs disk;
-	cgroup_usage(&slot->cgroup, with_details, &usage);
+	cgroup_usage(&slot->cgroup, &usage);
 	*to = slot->result.statistics;
 	to->wall_usec = slot_wall_usec(slot);
 	fill_cpu(&usage.cpu, &loop->cpu_base, to);
-	to->memory_current_bytes = usage.memory_current_bytes;
 	to->memory_peak_bytes = usage.memory_peak_bytes;
 	to->memory_peak_is_of_all = slot->is_peak_of_all;
-	to->memory_anon_bytes = usage.memory_anon_bytes;
 	if (statfs("/work", &disk) == 0)
 		to->disk_bytes = (disk.f_blocks - disk.f_bfree) * (uint64_t)disk.f_bsize;
 	to->stdin_bytes = slot->in.bytes;
@@ -326,7 +324,8 @@ static void check_clock(struct loop *loop)
 		look_at_locks(loop);
 	if (plan->stat_interval_ms && now >= loop->next_stat_usec) {
 		struct sandbox_event event = { .kind = SANDBOX_EVENT_STAT };
-		read_statistics(loop, true, &event.statistics);
+		read_statistics(loop, &event.statistics);
+		event.statistics.memory_current_bytes = cgroup_memory(&slot->cgroup);
 		slot_send(slot, &event);
 		loop->next_stat_usec = now + (uint64_t)plan->stat_interval_ms * USEC_PER_MS;
 	}
@@ -413,7 +412,7 @@ static void report_done(struct loop *loop)
 	struct slot *slot = loop->slot;
 	struct sandbox_event event = { .kind = SANDBOX_EVENT_DONE };
 	struct sandbox_result *result = &slot->result;
-	read_statistics(loop, slot->parsed.plan.stat_interval_ms != 0, &result->statistics);
+	read_statistics(loop, &result->statistics);
 	fill_from_usage(loop, &result->statistics);
 	files_report(slot);
 	build_open_results(slot);
@@ -563,7 +562,7 @@ static void rehearse_end(struct loop *loop)
 	uint8_t stack[STACK_BYTES];
 	mem_wipe(stack, sizeof(stack));
 	(void)cgroup_oom_kills(&loop->slot->cgroup);
-	read_statistics(loop, false, &ignored);
+	read_statistics(loop, &ignored);
 }
 
 /* What was used before the run; a zygote's child is born for it. */

@@ -107,7 +107,6 @@ static struct json *usage_json(const struct job *job)
 		{ "cpuUserMs", numbers->cpu_user_usec / 1000 },
 		{ "cpuSystemMs", numbers->cpu_system_usec / 1000 },
 		{ "memoryPeakBytes", numbers->memory_peak_bytes },
-		{ "memoryAnonBytes", numbers->memory_anon_bytes },
 		{ "diskBytes", numbers->disk_bytes },
 		{ "processesPeak", numbers->processes_peak },
 		{ "processesTotal", numbers->processes_total },

@@ -63,7 +63,6 @@ static void statistics_json(const struct job *job, struct json *reply)
 		{ "cpu_user_us", numbers->cpu_user_usec },
 		{ "cpu_system_us", numbers->cpu_system_usec },
 		{ "memory_peak_bytes", numbers->memory_peak_bytes },
-		{ "memory_anon_bytes", numbers->memory_anon_bytes },
 		{ "disk_bytes", numbers->disk_bytes },
 		{ "faults_minor", numbers->faults_minor },
 		{ "faults_major", numbers->faults_major },
