@@ -128,6 +128,7 @@ START_TEST(memory)
 	run_verb(&s, "memory", "33");
 	ck_assert_cause(&s, SANDBOX_CAUSE_MEMORY);
 	ck_assert_uint_eq(s.result.statistics.memory_peak_bytes, 32u << 20);
+	ck_assert_str_eq(s.result.text, "needed more memory than its limit");
 	RUN(c);
 	c.plan.limits.memory_bytes = 32u << 20;
 	run_verb(&c, "memory-child", "33");

@@ -31,6 +31,7 @@ enum {
 	REMOVE_TRIES = 200,
 	REMOVE_PAUSE_NSEC = 100 * 1000,
 	PATH_BYTES = 512,
+	CHARGE_BYTES_MAX = 2 << 20, /* a huge page: more is not asked for at once */
 };
 
 #define MOUNT_POINT "/sys/fs/cgroup"
@@ -382,10 +383,13 @@ uint32_t cgroup_oom_kills(const struct cgroup *group)
 bool cgroup_is_at_limit(const struct cgroup *group)
 {
 	char text[GAUGE_BYTES_MAX];
-	int dir = group->dirs[CGROUP_MEMORY];
+	uint64_t limit;
 	if (group->backend == SANDBOX_BACKEND_CGROUP_V2)
 		return read_gauge(group, CGROUP_GAUGE_OOM, text) && find_value(text, "oom");
-	return read_value(dir, "memory.failcnt") || read_value(dir, "memory.memsw.failcnt");
+	/* memory.failcnt stays 0 in kernels of today */
+	limit = read_value(group->dirs[CGROUP_MEMORY], "memory.limit_in_bytes");
+	return read_gauge(group, CGROUP_GAUGE_PEAK, text) &&
+	       strtoull(text, NULL, 10) + CHARGE_BYTES_MAX >= limit;
 }
 
 uint32_t cgroup_task_refusals(const struct cgroup *group)
