@@ -981,7 +981,8 @@ def test_sandbox_pool(sandbox_root, tmp_path):
             assert done.returncode == number and b'"tier":"hot"' in done.stderr
         for words, code, message in (
                 (("--limit", "memory_bytes=4194304"), 125, b"another memory limit"),
-                (("--root", sandbox_root), 2, b"have their root already")):
+                (("--root", sandbox_root), 2, b"have their root already"),
+                (("--tier", "warm"), 2, b"have their tier already")):
             done = cupel("sandbox", "run", "--pool", socket, *words, "/bin/hostile", "exit", 0)
             assert done.returncode == code and message in done.stderr
         second = cupel("sandbox", "pool", "--root", sandbox_root, "--listen", socket)

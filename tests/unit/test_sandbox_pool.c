@@ -72,6 +72,19 @@ START_TEST(takes_and_refills)
 }
 END_TEST
 
+/* Of the pool's process, the only child of a test. */
+static void limit_descriptors(rlim_t count)
+{
+	struct err err;
+	struct rlimit limit;
+	auto_done(buf) text = {};
+	ck_assert_ok(fd_read_file("/proc/thread-self/children", 4096, &text, &err), err);
+	pid_t pool = (pid_t)strtol(buf_string(&text), NULL, 10);
+	ck_assert_int_eq(prlimit(pool, RLIMIT_NOFILE, NULL, &limit), 0);
+	limit.rlim_cur = count;
+	ck_assert_int_eq(prlimit(pool, RLIMIT_NOFILE, &limit, NULL), 0);
+}
+
 /* A guest's connection to the pool, through an abstract address of this process. */
 static int visit(void)
 {
@@ -115,6 +128,45 @@ START_TEST(guests_wait_for_a_sandbox)
 	auto_close guest = visit();
 	ck_assert_ok(sandbox_pool_status(guest, &status, &err), err);
 	ck_assert_uint_eq(status.taken_total, GUESTS);
+	(void)close(pool);
+}
+END_TEST
+
+/* All places are taken by guests that ask for nothing: they make room. */
+START_TEST(silent_guests_give_way)
+{
+	struct err err;
+	int control = -1;
+	int silent[POOL_GUESTS_MAX];
+	int pool = open_pool();
+	let_guests_in(pool);
+	keep(pool, "hostile", 1);
+	for (size_t i = 0; i < ARRAY_SIZE(silent); i++)
+		silent[i] = visit();
+	auto_close guest = visit();
+	ck_assert_ok(sandbox_pool_take(guest, "hostile", &control, &err), err);
+	for (size_t i = 0; i < ARRAY_SIZE(silent); i++)
+		(void)close(silent[i]);
+	(void)close(control);
+	(void)close(pool);
+}
+END_TEST
+
+/* What does not fit into its table is refused, and that is all. */
+START_TEST(a_template_too_many_for_its_descriptors)
+{
+	enum { STANDARD_AND_CONTROL = 4 };
+	struct err err;
+	struct run r;
+	struct sandbox_pool_status status;
+	int pool = open_pool();
+	run_init(&r);
+	r.plan.argv = ARGV("unused");
+	ck_assert_ok(sandbox_pool_status(pool, &status, &err), err);
+	limit_descriptors(STANDARD_AND_CONTROL);
+	ck_assert_fails(sandbox_pool_keep(pool, "x", SANDBOX_TIER_HOT, 1, &r.plan, &r.files, &err),
+		E_LIMIT, err);
+	ck_assert_ok(sandbox_pool_status(pool, &status, &err), err);
 	(void)close(pool);
 }
 END_TEST
@@ -187,19 +239,6 @@ START_TEST(gives_up_on_the_impossible)
 	(void)close(pool);
 }
 END_TEST
-
-/* Of the pool's process, the only child of a test. */
-static void limit_descriptors(rlim_t count)
-{
-	struct err err;
-	struct rlimit limit;
-	auto_done(buf) text = {};
-	ck_assert_ok(fd_read_file("/proc/thread-self/children", 4096, &text, &err), err);
-	pid_t pool = (pid_t)strtol(buf_string(&text), NULL, 10);
-	ck_assert_int_eq(prlimit(pool, RLIMIT_NOFILE, NULL, &limit), 0);
-	limit.rlim_cur = count;
-	ck_assert_int_eq(prlimit(pool, RLIMIT_NOFILE, &limit, NULL), 0);
-}
 
 /* It needs no more descriptors than it holds; one that can no longer wait ends. */
 START_TEST(few_descriptors_are_enough)
@@ -301,6 +340,7 @@ START_TEST(a_taken_one_outlives_the_pool)
 END_TEST
 
 UNIT_MAIN("sandbox_pool", takes_and_refills, guests_wait_for_a_sandbox, guests_may_only_take,
-	empty_and_unknown, gives_up_on_the_impossible, few_descriptors_are_enough,
-	a_shortage_passes, only_a_listening_socket_lets_guests_in,
-	the_command_listens_at_paths_only, a_taken_one_outlives_the_pool)
+	silent_guests_give_way, a_template_too_many_for_its_descriptors, empty_and_unknown,
+	gives_up_on_the_impossible, few_descriptors_are_enough, a_shortage_passes,
+	only_a_listening_socket_lets_guests_in, the_command_listens_at_paths_only,
+	a_taken_one_outlives_the_pool)

@@ -35,11 +35,14 @@ enum {
 	SHORTAGE_REST_MS = 10,
 	RETRY_USEC = 100000,           /* after a build that failed */
 	RETRY_GIVEN_UP_USEC = 1000000, /* after the last of a template that is given up */
+	BUILD_MAX_USEC = 30000000,     /* a disk under the image may not answer */
+	SILENT_MAX_USEC = 1000000, /* a guest that asks nothing, when others wait for its place */
 };
 
 struct caller {
 	int socket; /* -1: none */
 	bool is_waiting;
+	uint64_t since_usec;
 	char name[POOL_NAME_MAX]; /* the template it waits for */
 };
 
@@ -64,6 +67,7 @@ struct pool {
 	struct template templates[POOL_TEMPLATES_MAX];
 	size_t template_count;
 	int building; /* -1 none */
+	uint64_t building_since_usec;
 	struct template *building_for;
 	uint64_t rest_until_usec; /* only what has none left is built before */
 	struct sandbox_pool_status counts;
@@ -166,6 +170,7 @@ static void start_building(struct pool *pool, struct template *template)
 {
 	struct err err;
 	pool->building_for = template;
+	pool->building_since_usec = time_monotonic_usec();
 	if (fork_supervisor(pool, &pool->building, &err) < 0 ||
 		fd_send(pool->building, buf_view(&template->message), template->fds,
 			template->fd_count, &err) < 0)
@@ -340,15 +345,17 @@ static void handle_caller(struct pool *pool, struct caller *caller, uint8_t *mes
 	size_t count = 0;
 	ssize_t size;
 	auto_close given = -1;
-	bool is_broken = caller->is_waiting ||
-			 fd_receive(caller->socket, message, POOL_MESSAGE_MAX, 0, &size, fds,
-				 &count, &err) < 0 ||
-			 size <= 0;
-	if (is_broken) {
+	int status = E_CONFLICT; /* who waits has nothing to say */
+	if (!caller->is_waiting)
+		status = fd_receive(
+			caller->socket, message, POOL_MESSAGE_MAX, 0, &size, fds, &count, &err);
+	if ((status < 0 && status != E_LIMIT) || (status == 0 && size <= 0)) {
 		fd_close(&caller->socket);
 		return;
 	}
-	int status = serve(pool, caller, view_of(message, (size_t)size), fds, count, &given, &err);
+	if (status == 0) /* else its descriptors did not fit into our table: a reason to say so */
+		status = serve(
+			pool, caller, view_of(message, (size_t)size), fds, count, &given, &err);
 	for (size_t i = 0; i < count; i++)
 		fd_close(&fds[i]);
 	if (caller->is_waiting)
@@ -386,7 +393,7 @@ static void let_in(struct pool *pool)
 	struct caller *place = free_caller(pool);
 	int guest = place ? accept4(pool->listener, NULL, NULL, SOCK_CLOEXEC) : -1;
 	if (guest >= 0)
-		*place = (struct caller){ .socket = guest };
+		*place = (struct caller){ .socket = guest, .since_usec = time_monotonic_usec() };
 	else if (place && (errno == EMFILE || errno == ENFILE))
 		(void)poll(NULL, 0, SHORTAGE_REST_MS); /* it is ready until there is room */
 }
@@ -441,6 +448,29 @@ static void drop_broken(struct pool *pool)
 				drop_ready(&pool->templates[t], i);
 }
 
+/* How long to wait at most, when wait_ms (-1: for ever) is enough for the rest. */
+static int rest_ms(struct pool *pool, int wait_ms)
+{
+	enum { LOOK_MS = 1000 };
+	bool is_looking = pool->building >= 0 || !free_caller(pool);
+	return is_looking && (wait_ms < 0 || wait_ms > LOOK_MS) ? LOOK_MS : wait_ms;
+}
+
+static void end_late(struct pool *pool)
+{
+	uint64_t now = time_monotonic_usec();
+	if (pool->building >= 0 && !has_woken(pool, pool->building) &&
+		now - pool->building_since_usec > BUILD_MAX_USEC)
+		build_failed(pool, "not ready within 30 s");
+	if (free_caller(pool))
+		return;
+	for (struct caller *caller = pool->callers + 1; caller < pool->callers + CALLERS_MAX;
+		caller++)
+		if (!caller->is_waiting && !has_woken(pool, caller->socket) &&
+			now - caller->since_usec > SILENT_MAX_USEC)
+			fd_close(&caller->socket);
+}
+
 /*
  * What is closed here may give its number to what is opened after it, which has not woken. So
  * guests are let in before anything is closed, what has just been built is not among the ready ones
@@ -448,7 +478,9 @@ static void drop_broken(struct pool *pool)
  */
 static int serve_once(struct pool *pool, uint8_t *message, struct err *err)
 {
-	TRY(wait_for_any(pool, refill_ms(pool), err));
+	int wait_ms = refill_ms(pool);
+	TRY(wait_for_any(pool, rest_ms(pool, wait_ms), err));
+	end_late(pool);
 	if (has_woken(pool, pool->listener))
 		let_in(pool);
 	drop_broken(pool);
@@ -463,12 +495,17 @@ static int serve_once(struct pool *pool, uint8_t *message, struct err *err)
 
 int pool_serve(int control, struct err *err)
 {
+	struct rlimit files;
 	struct pool *pool = mem_alloc(1, sizeof(*pool));
 	auto_free uint8_t *message = mem_alloc(1, POOL_MESSAGE_MAX);
 	for (size_t i = 0; i < CALLERS_MAX; i++)
 		pool->callers[i].socket = i == 0 ? control : -1;
 	pool->listener = pool->building = -1;
 	pool->watched = mem_alloc(WATCHED_MAX, sizeof(*pool->watched));
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
 	(void)signal(SIGCHLD, SIG_IGN); /* supervisors are our children; nobody waits for them */
 	int status = 0;
 	while (status == 0 && pool->callers[0].socket >= 0)

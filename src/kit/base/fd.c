@@ -336,8 +336,9 @@ int fd_receive(int socket, void *ret_message, size_t size_max, int flags, ssize_
 		for (size_t i = 0; i < count; i++)
 			fd_close(&ret_fds[i]);
 		return err_set(err, E_LIMIT,
-			"a message was larger than %zu bytes or %d descriptors", size_max,
-			FD_PASS_MAX);
+			"a message was larger than %zu bytes, or had more descriptors than %d or "
+			"than 'ulimit -n' leaves us",
+			size_max, FD_PASS_MAX);
 	}
 	*ret_size = got;
 	*ret_fd_count = count;

@@ -119,6 +119,8 @@ static int read_options(struct options *options, int argc, char **argv, struct e
 		return err_set(err, E_INVALID, "expected a program to run, got none");
 	if (options->pool && (options->files.root_fd >= 0 || options->files.mask_fd >= 0))
 		return err_set(err, E_INVALID, "--pool: its sandboxes have their root already");
+	if (options->pool && options->tier != SANDBOX_TIER_COLD)
+		return err_set(err, E_INVALID, "--pool: its sandboxes have their tier already");
 	if (!options->pool && options->files.root_fd < 0)
 		return err_set(err, E_INVALID, "--root: expected the image's directory, got none");
 	return 0;
