@@ -599,6 +599,7 @@ def check_lost(predicate, victim):
     events = {row["event"]: row["time"] for row in run["lifecycle"]}
     assert predicate["outcome"]["status"] == f"failed:{reason.get(victim, 'service-restart')}"
     assert (run["trace"]["complete"], run["sandbox"], run["usage"]) == (False, None, None)
+    assert (run["stderr"] is None) == (run["trace"]["level"] is None) == (victim != "cupel-sandbox")
     assert "sandbox_destroyed" not in events
     methods = run["deletion"]["methods"]
     if victim == "cupel-sandbox":  # its agent has wiped what it had, and cannot speak for the sandbox

@@ -111,7 +111,8 @@ int main(int argc, char **argv)
 {
 	struct err err;
 	json_setup();
-	if (argc >= 2 && str_equal(argv[1], "--help")) {
+	if ((argc >= 2 && str_equal(argv[1], "--help")) ||
+		(argc >= 3 && str_equal(argv[2], "--help"))) {
 		(void)fputs(usage, stdout);
 		return 0;
 	}

@@ -145,6 +145,7 @@ struct job {
 	struct slot_shape shape; /* of the sandbox */
 	bool has_started;        /* code of the job has run, or may have: it was lost */
 	bool has_run;            /* and its end was reported */
+	bool is_lost;            /* it was another agent's, which died */
 	struct sandbox_result result;
 	int output_fd; /* memory files the supervisor filled */
 	int error_fd;

@@ -190,6 +190,16 @@ static struct json *stream_json(const struct stream *stream)
 	return object;
 }
 
+static struct json *trace_json(const struct job *job)
+{
+	bool has_files = job->request.traces_files;
+	if (job->is_lost)
+		return trace_summary(&job->trace, NULL, NULL, false);
+	return trace_summary(&job->trace, has_files ? "files" : "process",
+		has_files ? "ptrace-exec+fanotify" : "ptrace-exec",
+		job->has_run ? job->result.trace_complete : !job->has_started);
+}
+
 static void make_run(struct job *job)
 {
 	struct json *run = job->run = json_new_object();
@@ -204,10 +214,7 @@ static void make_run(struct job *job)
 	json_set(run, "lifecycle", lifecycle_json(job));
 	json_set(run, "usage", usage_json(job));
 	json_set(run, "sandbox", sandbox_run_json(job));
-	json_set(run, "trace",
-		trace_summary(&job->trace, job->request.traces_files ? "files" : "process",
-			job->request.traces_files ? "ptrace-exec+fanotify" : "ptrace-exec",
-			job->has_run ? job->result.trace_complete : !job->has_started));
+	json_set(run, "trace", trace_json(job));
 	json_set(run, "llmUsage", json_new_null());
 	json_set(run, "disclosures", disclosures_json(job));
 	json_set(run, "deletion", deletion_json(job));
@@ -216,7 +223,7 @@ static void make_run(struct job *job)
 	if (job->results.is_collected)
 		json_set(run, "results", results_run_json(job));
 	json_set_string(run, "refusal", job->refusal.category < 0 ? job->refusal.message : NULL);
-	json_set(run, "stderr", stream_json(&job->error));
+	json_set(run, "stderr", job->is_lost ? json_new_null() : stream_json(&job->error));
 }
 
 static int set_base64(struct json *object, const char *name, struct view bytes, struct err *err)

@@ -230,7 +230,7 @@ int job_certify_lost(struct job *job, struct message *message, struct err *err)
 	char reason[64];
 	TRY(json_parse(buf_view(&message->body), MESSAGE_BODY_MAX, &body, err));
 	TRY(read_common(job, body, err));
-	job->has_started = true;
+	job->has_started = job->is_lost = true;
 	TRY(read_text(body, "reason", reason, sizeof(reason), err));
 	TRY(str_format(job->status, sizeof(job->status), err, "failed:%.50s", reason));
 	const struct json *inputs = json_get(body, "inputs");
