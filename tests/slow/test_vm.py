@@ -101,12 +101,17 @@ def test_the_sandbox_tests_pass_there(boot, program):
 def test_selftest_and_doctor(boot):
     assert boot.values("unit")["selftest"] == "0"
     assert boot.values("unit")["zygote"] == "1000 42"
-    rows = part(boot, "unit zygote", "unit groups")
+    rows = part(boot, "unit container", "unit groups")
     doctor = dict(line.split(None, 2)[1::-1] for line in rows)
     assert doctor.pop("memfd-noexec") == "NO"
     assert doctor.pop("apparmor") == ("yes" if vm.PARSER.is_file() else "NO")
     assert doctor["cgroups"] == "yes" and set(doctor.values()) == {"yes"}
     assert any(line.split() == ["yes", "cgroups", "cgroup-v2"] for line in boot.lines)
+
+
+def test_in_a_container_there(boot):
+    answer = boot.values("unit")["container"]
+    assert answer.startswith("NO   cgroups 42 ") and '"backend":"cgroup-v2"' in answer  # before, after a move
 
 
 def test_nothing_is_left_there(boot):
