@@ -397,6 +397,7 @@ def test_connection_limit_and_keepalive_limit(start):
     held[0].sendall(b"GET /hello HTTP/1.1\r\nHost: h\r\n\r\n")
     assert b"Connection: close" not in held[0].recv(1000)
     held += [server.connect() for _ in range(3)]
+    assert wait_for(lambda: server.stats().get("connections") == 14)  # they are let in
     held[1].sendall(b"GET /hello HTTP/1.1\r\nHost: h\r\n\r\n")
     assert b"Connection: close" in held[1].recv(1000)
     for sock in held:
