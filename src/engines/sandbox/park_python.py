@@ -209,16 +209,21 @@ def has_code_of_c():
     return False
 
 
+class Mark:
+    """One of it is made after all that is frozen."""
+
+
 def has_last_words():
     """Whether anything that is alive may say or write something when it goes. Nobody is asked, only
     types are looked at; what is frozen is ours."""
     with open("/proc/self/statm", "rb") as file:
         if int(file.read().split()[1]) > PAGES_TO_LOOK_THROUGH:
             return True  # the look itself takes memory
-    if gc.get_freeze_count() > frozen_count:  # it shrinks when one of ours goes
-        return True
     objects = gc.get_objects()
-    for kind in {type(o) for o in objects}:
+    kinds = {type(o) for o in objects}
+    if Mark not in kinds:
+        return True  # the job froze what there was
+    for kind in kinds:
         if kind in FILES:
             if not all(o.closed for o in objects if type(o) is kind):
                 return True
@@ -334,7 +339,7 @@ if os.fstat(64).st_mode & 0o170000 == 0o140000:  # a socket: many jobs; a pipe: 
     zygote()
 else:
     os.write(65, b"R")
-frozen_count = gc.get_freeze_count()
+mark = Mark()
 own_pid = os.getpid()
 own_note = (os.fstat(65).st_dev, os.fstat(65).st_ino)
 finish(run(*begin(*read_job())))
