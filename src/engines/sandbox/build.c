@@ -38,7 +38,7 @@
 #include "kit/base/mem.h"
 #include "kit/base/str.h"
 
-enum { PROC_PATH_BYTES = 40, MAP_BYTES = 80, STDIO_COUNT = 3, TASK_LOOK_MS = 50 };
+enum { PROC_PATH_BYTES = 40, MAP_BYTES = 80, TASK_LOOK_MS = 50 };
 
 static const struct slot_copy no_copy = { .from = -1, .to = -1 };
 
@@ -464,15 +464,15 @@ int build_stream(const struct slot *slot, bool is_read_by_us, bool is_copied, in
 /* Pipes for a payload that is born with our descriptors 0, 1 and 2; our ends into the slot. */
 static int make_stdio(struct slot *slot, struct err *err)
 {
-	int *const ours[STDIO_COUNT] = { &slot->in.to, &slot->out.from, &slot->error.from };
-	int theirs[STDIO_COUNT];
-	for (int i = 0; i < STDIO_COUNT; i++)
+	int *const ours[SLOT_STREAMS] = { &slot->in.to, &slot->out.from, &slot->error.from };
+	int theirs[SLOT_STREAMS];
+	for (int i = 0; i < SLOT_STREAMS; i++)
 		TRY(build_stream(slot, i != STDIN_FILENO, true, ours[i], &theirs[i], err));
-	for (int i = 0; i < STDIO_COUNT; i++)
+	for (int i = 0; i < SLOT_STREAMS; i++)
 		if (dup3(theirs[i], i, 0) < 0)
 			return err_sys(err, E_UNAVAILABLE, "dup3");
 	slot->has_stdio = true;
-	for (int i = 0; i < STDIO_COUNT; i++)
+	for (int i = 0; i < SLOT_STREAMS; i++)
 		fd_close(&theirs[i]);
 	return 0;
 }
@@ -742,7 +742,7 @@ void build_undo(struct slot *slot)
 	end_tasks(slot);
 	build_close_run(slot);
 	fd_close(&slot->init_pidfd);
-	for (int fd = 0; slot->has_stdio && fd < STDIO_COUNT; fd++)
+	for (int fd = 0; slot->has_stdio && fd < SLOT_STREAMS; fd++)
 		(void)close(fd); /* not earlier: the next run's descriptors must not get these
 				    numbers */
 	fd_close(&slot->files.root_fd);

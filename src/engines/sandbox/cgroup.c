@@ -60,14 +60,19 @@ static bool read_text(int dir, const char *file, char *text, size_t size)
 	return got > 0;
 }
 
-static bool is_delegated(const char *dir)
+/* v2: groups below it have memory and pids. */
+static bool hands_on(int dir)
 {
 	char text[FILE_BYTES_MAX];
+	return read_text(dir, "cgroup.subtree_control", text, sizeof(text)) &&
+	       strstr(text, "memory") && strstr(text, "pids");
+}
+
+static bool is_delegated(const char *dir)
+{
 	auto_close fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return fd >= 0 && faccessat(fd, ".", W_OK, 0) == 0 &&
-	       faccessat(fd, "cgroup.procs", W_OK, 0) == 0 &&
-	       read_text(fd, "cgroup.subtree_control", text, sizeof(text)) &&
-	       strstr(text, "memory") && strstr(text, "pids");
+	       faccessat(fd, "cgroup.procs", W_OK, 0) == 0 && hands_on(fd);
 }
 
 /*
@@ -191,14 +196,11 @@ static int enable_controllers(const char *path, struct err *err)
 }
 
 /* In a container the group that it sees as the root may not, or has processes of its own. */
-static bool hands_on(const char *path)
+static bool can_hand_on(const char *path)
 {
-	char text[FILE_BYTES_MAX];
 	struct err ignored;
 	auto_close fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return (read_text(fd, "cgroup.subtree_control", text, sizeof(text)) &&
-		       strstr(text, "memory") && strstr(text, "pids")) ||
-	       enable_controllers(path, &ignored) == 0;
+	return hands_on(fd) || enable_controllers(path, &ignored) == 0;
 }
 
 enum sandbox_backend cgroup_detect(bool is_rootless)
@@ -206,7 +208,7 @@ enum sandbox_backend cgroup_detect(bool is_rootless)
 	char base[PATH_BYTES];
 	bool is_v2 = access(MOUNT_POINT "/cgroup.controllers", F_OK) == 0;
 	if (is_v2)
-		return (is_rootless ? find_delegated(base) : hands_on(MOUNT_POINT))
+		return (is_rootless ? find_delegated(base) : can_hand_on(MOUNT_POINT))
 			       ? SANDBOX_BACKEND_CGROUP_V2
 			       : SANDBOX_BACKEND_NONE;
 	for (int i = 0; i < CGROUP_CONTROLLER_COUNT; i++) {

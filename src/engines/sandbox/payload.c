@@ -37,7 +37,7 @@ enum {
 	STACK_BYTES = 8 << 20,
 	CAPABILITIES_MAX = 63,
 	CANDIDATE_BYTES_MAX = 4096,
-	ORDERS_FD = 3, /* of a spawner */
+	ORDERS_FD = SLOT_STREAMS, /* of a spawner */
 };
 
 static long join_cgroups(const struct slot *slot, const char **ret_step)

@@ -478,8 +478,7 @@ static void end_late(struct pool *pool)
  */
 static int serve_once(struct pool *pool, uint8_t *message, struct err *err)
 {
-	int wait_ms = refill_ms(pool);
-	TRY(wait_for_any(pool, rest_ms(pool, wait_ms), err));
+	TRY(wait_for_any(pool, rest_ms(pool, refill_ms(pool)), err));
 	end_late(pool);
 	if (has_woken(pool, pool->listener))
 		let_in(pool);

@@ -106,8 +106,7 @@ static void probe_cgroups(struct probe *probe)
 	enum sandbox_backend backend = cgroup_detect(geteuid() != 0);
 	add(probe, "cgroups", backend != SANDBOX_BACKEND_NONE, sandbox_backend_name(backend),
 		"mount cgroup2 at /sys/fs/cgroup (in a container: with memory and pids delegated, "
-		"and "
-		"no process in its root group itself), or v1 with memory, pids and cpuacct");
+		"and no process in its root group itself), or v1 with memory, pids and cpuacct");
 	bool is_v2 = backend == SANDBOX_BACKEND_CGROUP_V2;
 	bool is_fast = is_v2 || (backend == SANDBOX_BACKEND_CGROUP_V1 && cgroup_make_fast());
 	add(probe, "fast-cgroup-join", is_fast,

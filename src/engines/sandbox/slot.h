@@ -34,6 +34,7 @@ enum {
 	SLOT_INIT_UID = SANDBOX_UID_BASE - 1, /* of PID 1, once it has shed its rights */
 	SLOT_LIFELINE_FD = 0,                 /* in init: its only descriptor, the supervisor */
 	SLOT_DEVICES = 5,
+	SLOT_STREAMS = 3, /* a payload's 0, 1 and 2 */
 	/* Of PID 1: setns() takes these from its pidfd. */
 	SLOT_SPACES = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS,
 	SLOT_ENTRIES_MAX = 256, /* an image, and what is at its top */

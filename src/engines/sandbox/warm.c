@@ -41,7 +41,7 @@ int warm_send_files(struct slot *slot, struct err *err)
 		{ &slot->error.from, true, true }, { &slot->job[1], false, false },
 		{ &slot->note[0], true, false } };
 	int theirs[WARM_FILES_MAX] = { -1, -1, -1, -1, -1, slot->ruleset };
-	size_t pipe_count = slot->config.is_zygote ? ARRAY_SIZE(pipes) : WARM_STREAMS;
+	size_t pipe_count = slot->config.is_zygote ? ARRAY_SIZE(pipes) : SLOT_STREAMS;
 	/* The rules are for a zygote's child, if this kernel has Landlock. */
 	size_t count = pipe_count + (slot->config.is_zygote && slot->ruleset >= 0);
 	int status = 0;

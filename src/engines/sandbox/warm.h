@@ -13,10 +13,7 @@ int warm_begin(struct slot *slot, struct err *err) MUST_CHECK;
 /* All of the run is dead: remove the rest of it. True when another may follow. */
 bool warm_end(struct slot *slot);
 
-enum {
-	WARM_STREAMS = 3,   /* a payload's 0, 1 and 2 */
-	WARM_FILES_MAX = 6, /* and, of a zygote's child, its job, its notes and its rules */
-};
+enum { WARM_FILES_MAX = SLOT_STREAMS + 3 }; /* a zygote's child has job, notes and rules, too */
 
 /* A run's pipes: our ends into the slot, the others to who resides. */
 int warm_send_files(struct slot *slot, struct err *err) MUST_CHECK;

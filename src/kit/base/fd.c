@@ -182,12 +182,12 @@ int fd_check_output(const char *path, struct err *err)
 	char *slash = strrchr(directory, '/');
 	if (slash)
 		slash[1] = 0;
-	bool is_there = is_special(path);
-	if (is_there && stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+	bool is_special_file = is_special(path);
+	if (is_special_file && stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
 		errno = EISDIR;
 		return err_sys(err, E_UNAVAILABLE, "%s cannot be written", path);
 	}
-	if (access(is_there ? path : slash ? directory : ".", W_OK) < 0)
+	if (access(is_special_file ? path : slash ? directory : ".", W_OK) < 0)
 		return err_sys(err, E_UNAVAILABLE, "%s cannot be written", path);
 	return 0;
 }

@@ -168,7 +168,7 @@ static int accept_job(struct job *job, struct err *err)
 /* Datasets, then the run; a failure leaves a status "refused:..." or "failed:..." behind. */
 static int load_and_run(struct job *job, struct err *err)
 {
-	static const char failed[] = "failed:sandbox";
+	struct err ignored;
 	job_note(job, "dataset_receiving");
 	TRY(str_format(job->status, sizeof(job->status), err, "refused:dataset"));
 	TRY(load_inputs(job, err));
@@ -178,7 +178,7 @@ static int load_and_run(struct job *job, struct err *err)
 	TRY(str_format(job->status, sizeof(job->status), err, "refused:sandbox"));
 	int status = run_sandbox(job, err);
 	if (status < 0 && job->has_started)
-		memcpy(job->status, failed, sizeof(failed));
+		(void)!str_format(job->status, sizeof(job->status), &ignored, "failed:sandbox");
 	return status;
 }
 
@@ -230,7 +230,7 @@ int job_certify_lost(struct job *job, struct message *message, struct err *err)
 	char reason[64];
 	TRY(json_parse(buf_view(&message->body), MESSAGE_BODY_MAX, &body, err));
 	TRY(read_common(job, body, err));
-	job->has_started = job->is_lost = true;
+	job->is_lost = true;
 	TRY(read_text(body, "reason", reason, sizeof(reason), err));
 	TRY(str_format(job->status, sizeof(job->status), err, "failed:%.50s", reason));
 	const struct json *inputs = json_get(body, "inputs");
