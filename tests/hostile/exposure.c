@@ -411,7 +411,11 @@ static bool probe_core_dumps(void)
 {
 	struct rlimit none = { 0, 1 }; /* ignored by a core_pattern that is a pipe */
 	struct rlimit some = { 4096, 4096 };
-	return setrlimit(RLIMIT_CORE, &some) == 0 || setrlimit(RLIMIT_CORE, &none) == 0;
+	struct rlimit *far = mmap((void *)(1l << 32), sizeof(*far), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0); /* its low half is that of NULL */
+	*far = none;
+	return setrlimit(RLIMIT_CORE, &some) == 0 || setrlimit(RLIMIT_CORE, &none) == 0 ||
+	       setrlimit(RLIMIT_CORE, far) == 0;
 }
 
 static bool probe_exec_from_memory(void)

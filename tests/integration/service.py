@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -125,11 +126,14 @@ class Service:
         return self.json("POST", "/execute", data,
                          headers={"Content-Type": "application/json", **(headers or {})}, **more)
 
+    def metric(self, name):
+        text = self.call("GET", "/metrics", token=False)[2].decode()
+        return int(re.search(rf"^{name} (\d+)$", text, re.M)[1])
+
     def wait_idle(self, seconds=20):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            text = self.call("GET", "/metrics", token=False)[2].decode()
-            if "\ncupel_jobs_active 0\n" in text:
+            if self.metric("cupel_jobs_active") == 0:
                 return True
             time.sleep(0.05)
         return False

@@ -229,6 +229,15 @@ def test_run_writes_into_what_is_no_file(state, tmp_path):
     (tmp_path / "behind").write_text("")
     assert run(state, "p.py", "--certificate", "link", cwd=tmp_path).returncode == 0
     assert (tmp_path / "link").is_symlink() and (tmp_path / "behind").stat().st_size
+    for stream, other in ((">>", "2>"), ("2>>", ">")):
+        (tmp_path / "log").write_text("before\n")
+        name = "/dev/stderr" if "2" in stream else "/dev/stdout"
+        subprocess.run(["bash", "-c", f"{CUPEL} run --state-dir {state} p.py --certificate {name} "
+                        f"{stream} log {other} /dev/null"], cwd=tmp_path)
+        before, rest = (tmp_path / "log").read_text().split("\n", 1)
+        certificate, end = json.JSONDecoder().raw_decode(rest)
+        assert before == "before" and "payload" in certificate
+        assert rest[end:].strip() == "x" if "2" not in stream else "simulated" in rest[end:]
     refused = run(state, "p.py", "--certificate", tmp_path, cwd=tmp_path)
     assert refused.returncode == 1 and b"Is a directory" in refused.stderr and refused.stdout == b""
 
@@ -291,6 +300,17 @@ def test_run_is_cancelled_and_certified(state, tmp_path, number):
     err = process.communicate(timeout=20)[1].decode()
     assert process.returncode == 117 and "cancelled" in err and "simulated" in err
     assert (tmp_path / "s.py.certificate.json").exists()
+
+
+@needs_image
+def test_run_goes_on_where_signals_are_ignored(state, tmp_path):
+    (tmp_path / "s.py").write_text("import time; time.sleep(1.5); print('whole')")
+    process = subprocess.Popen(["bash", "-c", f"trap '' INT HUP; exec {CUPEL} run --state-dir {state} s.py"],
+                               cwd=tmp_path, env=CLEAN, stdout=subprocess.PIPE, start_new_session=True)
+    time.sleep(0.7)
+    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGHUP)
+    assert process.communicate(timeout=20)[0] == b"whole\n" and process.returncode == 0
 
 
 @needs_image
@@ -937,6 +957,32 @@ def test_sandbox_passes_on_that_its_reader_left(sandbox_root, tier):
     assert writer.stdout.read(5) == b"xxxxx"
     writer.stdout.close()
     assert writer.wait(30) == 128 + signal.SIGPIPE
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("tier", ["cold", "hot", "warm"])
+def test_sandbox_ends_when_asked_unless_told_to_ignore_it(sandbox_root, tier):
+    run = f"exec {CUPEL} sandbox run --json --tier {tier} --root {sandbox_root} --limit wall_ms=1500 /bin/hostile sleep"
+    for trap, cause in (("", "cancelled"), ("trap '' INT; ", "wall-timeout")):
+        process = subprocess.Popen(["bash", "-c", trap + run], stderr=subprocess.PIPE)
+        time.sleep(0.7)
+        process.send_signal(signal.SIGINT)
+        reply, message = process.communicate(timeout=20)[1].decode().splitlines()
+        assert json.loads(reply)["cause"] == cause and message.startswith(f"cupel-sandbox: {cause}: ")
+        assert process.returncode == 125
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("limits, cause", [((), b"interrupted"), (("--limit", "wall_ms=300"), b"wall-timeout")])
+def test_sandbox_that_delivers_can_be_interrupted(sandbox_root, limits, cause):
+    program = ["flood", "9000000" if limits else "125000"]
+    run = subprocess.Popen([CUPEL, "sandbox", "run", *limits, "--root", sandbox_root, "/bin/hostile", *program],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(1)  # it has ended, and nobody reads
+    assert run.poll() is None
+    run.terminate()
+    assert run.wait(5) == 125 and cause in run.stderr.read()
+    assert run.stdout.read().startswith(b"xxxxx")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

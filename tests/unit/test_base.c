@@ -188,6 +188,10 @@ START_TEST(files_are_written_whole)
 	auto_done(buf) buf = {};
 	ck_assert_fails(fd_read_file("/nonexistent/x", 5, &buf, &err), E_NOT_FOUND, err);
 	(void)unlink(path);
+	ck_assert_int_eq(mkdir(path, 0700), 0); /* no file takes its place, and nothing is left */
+	ck_assert_fails(
+		fd_write_file_atomic(path, view_string("x"), 0600, &err), E_UNAVAILABLE, err);
+	(void)rmdir(path);
 	ck_assert_int_eq(rmdir(dir), 0);
 }
 END_TEST

@@ -156,12 +156,14 @@ START_TEST(disk)
 	RUN(i);
 	i.plan.limits.disk_files = 64;
 	run_verb(&i, "inodes");
+	ck_assert_str_eq(buf_string(&i.out), "64\n");
 	ck_assert_cause(&i, SANDBOX_CAUSE_DISK);
 	RUN(f);
 	f.plan.limits.file_bytes = 1u << 20;
 	run_verb(&f, "file", "0", "1");
 	ck_assert_str_eq(buf_string(&f.out), "1048576\n");
 	ck_assert_int_eq(f.result.exit_code, EFBIG);
+	ck_assert_cause(&f, SANDBOX_CAUSE_DISK);
 	RUN(x);
 	x.plan.limits.file_bytes = 1u << 20;
 	run_verb(&x, "file", "0", "0");

@@ -50,7 +50,7 @@ static void run_node(struct run *run, const char *const argv[])
 
 /* A job, its exit code, its stdout (exact) and a part of its stderr. */
 static const struct {
-	const char *argv[5];
+	const char *argv[6];
 	int exit_code;
 	const char *out;
 	const char *error;
@@ -108,7 +108,10 @@ static const struct {
 	{ { "node", "-e", "console.log(crypto.createHash('md5').update('').digest('hex'))" }, 0,
 		"d41d8cd98f00b204e9800998ecf8427e\n", "" },
 	{ { "node", "/nope.js" }, 1, "", "Cannot find module '/nope.js'" },
-	{ { "node", "--version" }, 9, "", "expected FILE or -e CODE" },
+	{ { "node", "--version" }, 9, "", "expected FILE or -e CODE, got --version" },
+	{ { "node", "-e" }, 9, "", "expected FILE or -e CODE, got -e" },
+	{ { "node", "-e", "1", "-x" }, 9, "", "expected FILE or -e CODE, got -x" },
+	{ { "node", "-e", "console.log(process.argv.slice(1))", "--", "-x" }, 0, "[ '-x' ]\n", "" },
 };
 
 START_TEST(jobs_of_a_parked_node)

@@ -20,7 +20,7 @@
 #include "kit/base/fd.h"
 #include "unit.h"
 
-enum { FILTER_SIZE_GOAL = 200, LOCK_SIZE_GOAL = 64, NUMBERS = 1024, X32 = 0x40000000 };
+enum { FILTER_SIZE_GOAL = 202, LOCK_SIZE_GOAL = 64, NUMBERS = 1024, X32 = 0x40000000 };
 
 #define ALLOWED SECCOMP_RET_ALLOW
 #define REFUSED(error) (SECCOMP_RET_ERRNO | (error))
@@ -208,7 +208,9 @@ START_TEST(filter_verdicts)
 		{ SYS_fcntl, 0, F_NOTIFY, REFUSED(EINVAL) },
 		{ SYS_fcntl, 0, 39, ALLOWED },
 		{ SYS_prlimit64, 0, 7, ALLOWED },
-		{ SYS_prlimit64, 0, 4, REFUSED(EPERM) },
+		{ SYS_prlimit64, 0, 4, ALLOWED, 0 }, /* reads RLIMIT_CORE */
+		{ SYS_prlimit64, 0, 4, REFUSED(EPERM), 1 },
+		{ SYS_prlimit64, 0, 4, REFUSED(EPERM), 1ull << 32 },
 		{ SYS_setrlimit, 4, 0, REFUSED(EPERM) },
 		{ SYS_memfd_create, 0, 1, ALLOWED },
 		{ SYS_memfd_create, 0, 0x10, REFUSED(EPERM) },

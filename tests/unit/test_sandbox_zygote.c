@@ -274,7 +274,7 @@ START_TEST(an_unusual_end_is_the_last)
 		  "while True: signal.pause()",
 			SANDBOX_CAUSE_WALL_TIMEOUT },
 		{ "f = open('/work/x', 'wb')\nwhile True: f.write(bytes(1 << 20))",
-			SANDBOX_CAUSE_EXITED }, /* file limit, and an exception that tells so */
+			SANDBOX_CAUSE_DISK }, /* file limit, and an exception that tells so */
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct err err;

@@ -36,6 +36,7 @@
 #include "engines/sandbox/sys.h"
 #include "kit/base/fd.h"
 #include "kit/base/mem.h"
+#include "kit/base/signals.h"
 #include "kit/base/str.h"
 
 enum { PROC_PATH_BYTES = 40, MAP_BYTES = 80, TASK_LOOK_MS = 50 };
@@ -121,16 +122,8 @@ static int count_processors(struct slot *slot, struct err *err)
 
 int build_hold_host(struct slot *slot, struct err *err)
 {
-	static const int of_terminal[] = { SIGHUP, SIGQUIT };
-	sigset_t child;
-	(void)sigemptyset(&child);
-	(void)sigaddset(&child, SIGCHLD);
-	(void)sigaddset(&child, SIGINT);
-	(void)sigaddset(&child, SIGTERM);
-	/* The terminal's, unless they were ignored on purpose (nohup). */
-	for (size_t i = 0; i < ARRAY_SIZE(of_terminal); i++)
-		if (signal(of_terminal[i], SIG_DFL) != SIG_IGN)
-			(void)sigaddset(&child, of_terminal[i]);
+	sigset_t heard = signals_that_end();
+	(void)sigaddset(&heard, SIGCHLD);
 	/* Whatever the caller ignores (SIGPIPE, SIGCHLD) must reach neither us nor the payload. */
 	for (int number = 1; number < SIGRTMIN; number++)
 		(void)signal(number, SIG_DFL);
@@ -139,7 +132,7 @@ int build_hold_host(struct slot *slot, struct err *err)
 	slot->has_apparmor = apparmor_state() == APPARMOR_ENFORCED;
 	slot->memfd_sysctl = open("/proc/sys/vm/memfd_noexec", O_WRONLY | O_CLOEXEC);
 	TRY(count_processors(slot, err));
-	slot->signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	slot->signals = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
 	return slot->signals < 0 ? err_sys(err, E_UNAVAILABLE, "signalfd") : 0;
 }
 
@@ -246,7 +239,7 @@ static const char *fixed_difference(const struct sandbox_plan *a, const struct s
 		{ "process limit", a->limits.processes == b->limits.processes },
 		{ "host name", str_equal(a->hostname, b->hostname) },
 		{ "trace", a->trace == b->trace },
-		{ "layers", a->may_lack == b->may_lack },
+		{ "list of layers it may lack", a->may_lack == b->may_lack },
 		{ "exec permission", a->allow_exec_in_work == b->allow_exec_in_work },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)

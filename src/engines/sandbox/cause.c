@@ -3,10 +3,14 @@
  * status; a refusal (full disk, refused fork) becomes the cause only when the program then failed:
  * one that coped has simply exited, with the refusal noted in limits_hit.
  */
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "engines/sandbox/cause.h"
 #include "kit/base/str.h"
@@ -21,6 +25,29 @@ void slot_end(struct slot *slot, enum sandbox_cause cause, const char *text)
 	slot->result.cause = cause;
 	memcpy(slot->result.text, text, size);
 	slot->result.text[size] = 0;
+}
+
+void cause_caller(struct slot *slot)
+{
+	uint8_t message[sizeof(struct wire_head) + 1];
+	ssize_t got = recv(slot->control, message, sizeof(message), MSG_DONTWAIT);
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (got > 0 && wire_is_cancel(view_of(message, (size_t)got))) {
+		slot_end(slot, SANDBOX_CAUSE_CANCELLED, "cancelled by the caller");
+		return;
+	}
+	slot_end(slot, SANDBOX_CAUSE_CANCELLED,
+		got > 0 ? "the caller sent an unknown message" : "the caller went away");
+}
+
+bool cause_signal(struct slot *slot)
+{
+	struct signalfd_siginfo info;
+	if (read(slot->signals, &info, sizeof(info)) <= 0 || info.ssi_signo == SIGCHLD)
+		return false;
+	slot_end(slot, SANDBOX_CAUSE_CANCELLED, "interrupted");
+	return true;
 }
 
 static bool is_disk_full(void)

@@ -188,29 +188,6 @@ int copy_pump(struct slot_copy *copy, struct err *err)
 	return 0;
 }
 
-/* Room at the receiver; a caller that went away is not waited for. */
-static bool wait_for_room(const struct slot_copy *copy, int caller, int wait_ms)
-{
-	struct pollfd fds[] = { { .fd = copy->to, .events = POLLOUT },
-		{ .fd = caller, .events = POLLRDHUP } };
-	return poll(fds, ARRAY_SIZE(fds), wait_ms) > 0 && fds[0].revents;
-}
-
-int copy_drain(struct slot_copy *copy, int caller, int wait_ms, struct err *err)
-{
-	uint64_t before;
-	do {
-		before = copy->bytes;
-		while (copy->is_blocked) {
-			if (!wait_for_room(copy, caller, wait_ms))
-				return err_set(err, E_UNAVAILABLE, "nobody took the output");
-			TRY(flush_held(copy, err));
-		}
-		TRY(copy_pump(copy, err));
-	} while (copy->is_blocked || copy->bytes != before);
-	return 0;
-}
-
 void copy_close(struct slot_copy *copy)
 {
 	fd_close(&copy->from);

@@ -13,13 +13,6 @@ void copy_open(struct slot_copy *copy, int host_proc, int from, int to, uint64_t
 /* Move what can be moved without waiting. E_UNAVAILABLE when the receiver fails for good. */
 int copy_pump(struct slot_copy *copy, struct err *err) MUST_CHECK;
 
-/*
- * The writers are dead: move all that is left, waiting for the receiver up to wait_ms at a time,
- * and not when caller, a socket, was closed at its other end. E_UNAVAILABLE when it takes nothing
- * or fails.
- */
-int copy_drain(struct slot_copy *copy, int caller, int wait_ms, struct err *err) MUST_CHECK;
-
 void copy_close(struct slot_copy *copy);
 
 #endif

@@ -65,6 +65,8 @@ enum action {
 	ACTION_PERSONALITY,
 	ACTION_PRCTL,
 	ACTION_SETRLIMIT,
+	ACTION_PRLIMIT_HIGH,
+	ACTION_PRLIMIT_LOW,
 	ACTION_PRLIMIT,
 	ACTION_SOCKOPT,
 	ACTION_COUNT,
@@ -119,8 +121,8 @@ static const uint32_t returns[ACTION_CLONE_FILES] = {
 		0x00800000u /* UNTRACED */ | 0x00002000u /* PTRACE */ | 0x00008000u /* PARENT */)
 
 /*
- * One argument test: load the low half of an argument, compare with each value in turn; equal (or
- * "any bit set") gives then, no match gives otherwise.
+ * One argument test: load the low (or high) half of an argument, compare with each value in turn;
+ * equal (or "any bit set") gives then, no match gives otherwise.
  */
 struct check {
 	uint8_t argument;
@@ -129,6 +131,7 @@ struct check {
 	uint8_t otherwise;
 	uint8_t count;
 	uint32_t values[14];
+	bool is_high;
 };
 
 static const struct check checks[ACTION_COUNT] = {
@@ -153,9 +156,11 @@ static const struct check checks[ACTION_COUNT] = {
 	[ACTION_MMAP] = { 3, true, ACTION_ENOMEM, ACTION_ALLOW, 1, { 0x40000 /* MAP_HUGETLB */ } },
 	[ACTION_MEMFD] = { 1, true, ACTION_EPERM, ACTION_ALLOW, 1,
 		{ 0x4 | 0x10 /* MFD_HUGETLB MFD_EXEC */ } },
-	/* RLIMIT_CORE stays 1, see payload.c; reading it is refused along with setting it. */
+	/* RLIMIT_CORE stays 1, see payload.c; without a new limit (a pointer) it is only read. */
 	[ACTION_SETRLIMIT] = { 0, false, ACTION_EPERM, ACTION_ALLOW, 1, { 4 } },
-	[ACTION_PRLIMIT] = { 1, false, ACTION_EPERM, ACTION_ALLOW, 1, { 4 } },
+	[ACTION_PRLIMIT] = { 1, false, ACTION_PRLIMIT_LOW, ACTION_ALLOW, 1, { 4 } },
+	[ACTION_PRLIMIT_LOW] = { 2, false, ACTION_PRLIMIT_HIGH, ACTION_EPERM, 1, { 0 } },
+	[ACTION_PRLIMIT_HIGH] = { 2, false, ACTION_ALLOW, ACTION_EPERM, 1, { 0 }, true },
 	/*
 	 * SO_ATTACH_FILTER, _BPF, _REUSEPORT_CBPF, _REUSEPORT_EBPF: programs compiled into memory
 	 * that no group counts, of which the whole machine has so much (bpf_jit_limit).
@@ -240,7 +245,8 @@ static void emit_tree(struct builder *b, size_t first, size_t last)
 
 static void emit_check(struct builder *b, const struct check *check)
 {
-	uint32_t at = (uint32_t)offsetof(struct seccomp_data, args) + 8u * check->argument;
+	uint32_t at = (uint32_t)offsetof(struct seccomp_data, args) + 8u * check->argument +
+		      4u * check->is_high;
 	uint16_t code = BPF_JMP | BPF_K | (check->is_mask ? BPF_JSET : BPF_JEQ);
 	emit(b, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, at));
 	for (size_t i = 0; i < check->count; i++) {

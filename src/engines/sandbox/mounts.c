@@ -250,7 +250,8 @@ long slot_make_writable(const struct slot *slot, const char **ret_step)
 	long context = sys2(fsopen, "tmpfs", FSOPEN_CLOEXEC_FLAG);
 	STEP(context, "fsopen tmpfs");
 	STEP(set_number((int)context, "size", limits->disk_bytes), "tmpfs size");
-	STEP(set_number((int)context, "nr_inodes", limits->disk_files), "tmpfs nr_inodes");
+	uint64_t inodes = 1 /* the root */ + ARRAY_SIZE(writable) + limits->disk_files;
+	STEP(set_number((int)context, "nr_inodes", inodes), "tmpfs nr_inodes");
 	STEP(set_option((int)context, "mode", "0755"), "tmpfs mode");
 	long dir = finish_mount((int)context, attributes);
 	STEP(dir, "mount of the writable tmpfs");

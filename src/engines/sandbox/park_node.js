@@ -25,8 +25,8 @@
 			if (given[name]?.configurable && !['console', 'process'].includes(name))
 				delete globalThis[name];
 		const { webcrypto } = require_('crypto');
-		Object.defineProperty(globalThis, 'crypto',
-			{ value: webcrypto, configurable: true, enumerable: false, writable: true });
+		const own = Object.getOwnPropertyDescriptor({ get crypto() { return webcrypto; } }, 'crypto');
+		Object.defineProperty(globalThis, 'crypto', own);
 	};
 	const require_ = require;
 
@@ -47,7 +47,7 @@
 	const load = (argv) => {
 		process.execArgv.length = 0;
 		if (argv[1] === '-e') {
-			process.argv.splice(1, Infinity, ...argv.slice(3));
+			process.argv.splice(1, Infinity, ...argv.slice(argv[3] === '--' ? 4 : 3));
 			process.execArgv.push('-e', argv[2]);
 			process._eval = argv[2];
 			return [runCode, argv[2]];
@@ -152,13 +152,15 @@
 	warmUp().then(() => {
 		fs.writeSync(65, 'R');
 		const argv = takeJob(readJob(64));
-		if (argv[1] !== '-e' && (argv[1] ?? '-').startsWith('-')) {
-			process.stderr.write(`${argv[0]}: expected FILE or -e CODE, got ${argv[1]}\n`);
+		const [, first = '-', code, next = ''] = argv, isCode = first === '-e';
+		const odd = !isCode ? first : code === undefined ? first : next === '--' ? '' : next;
+		if (odd.startsWith('-')) {
+			process.stderr.write(`${argv[0]}: expected FILE or -e CODE, got ${odd}\n`);
 			process.exit(9);
 		}
 		const [run, what] = load(argv);
-		if (argv[1] !== '-e')
+		if (!isCode)
 			hideEvalGlobals();
-		setImmediate(run, what); // no frame of ours in its stack traces
+		setImmediate(run, what); // not below the frames of this
 	});
 }

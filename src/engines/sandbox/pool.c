@@ -461,7 +461,7 @@ static void end_late(struct pool *pool)
 	uint64_t now = time_monotonic_usec();
 	if (pool->building >= 0 && !has_woken(pool, pool->building) &&
 		now - pool->building_since_usec > BUILD_MAX_USEC)
-		build_failed(pool, "not ready within 30 s");
+		build_failed(pool, "not ready in time, as where a disk does not answer");
 	if (free_caller(pool))
 		return;
 	for (struct caller *caller = pool->callers + 1; caller < pool->callers + CALLERS_MAX;

@@ -37,6 +37,12 @@ static bool is_optional(const char *name)
 	return false;
 }
 
+/* Where an ordinary user lacks it, root may not: we cannot tell. */
+static const char *advise(const char *advice)
+{
+	return geteuid() == 0 ? advice : "run as root, then ask again what is still missing";
+}
+
 static void add(struct probe *probe, const char *name, bool is_there, const char *detail,
 	const char *advice)
 {
@@ -105,15 +111,16 @@ static void probe_cgroups(struct probe *probe)
 {
 	enum sandbox_backend backend = cgroup_detect(geteuid() != 0);
 	add(probe, "cgroups", backend != SANDBOX_BACKEND_NONE, sandbox_backend_name(backend),
-		"mount cgroup2 at /sys/fs/cgroup (in a container: with memory and pids delegated, "
-		"and no process in its root group itself), or v1 with memory, pids and cpuacct");
+		advise("mount cgroup2 at /sys/fs/cgroup (in a container: with memory and pids "
+		       "delegated, and no process in its root group itself), or v1 with memory, "
+		       "pids and cpuacct"));
 	bool is_v2 = backend == SANDBOX_BACKEND_CGROUP_V2;
 	bool is_fast = is_v2 || (backend == SANDBOX_BACKEND_CGROUP_V1 && cgroup_make_fast());
 	add(probe, "fast-cgroup-join", is_fast,
 		is_v2     ? "CLONE_INTO_CGROUP"
 		: is_fast ? "favordynmods"
 			  : "15 ms per run when idle",
-		"use cgroup v2, or a kernel from 6.0 for favordynmods");
+		advise("use cgroup v2, or a kernel from 6.0 for favordynmods"));
 }
 
 static const char *const filesystems[] = { "overlay", "tmpfs", "proc", "erofs" };
@@ -153,7 +160,8 @@ static void probe_mounts(struct probe *probe)
 	bool has_sysctl = access("/proc/sys/vm/memfd_noexec", W_OK) == 0;
 	add(probe, "memfd-noexec", has_sysctl,
 		has_sysctl ? "vm.memfd_noexec per pid namespace" : "the tracer kills instead",
-		"use a kernel from 6.3; until then the exec tracer kills what runs from a memfd");
+		advise("use a kernel from 6.3; until then the exec tracer kills what runs from a "
+		       "memfd"));
 }
 
 static void probe_lsm(struct probe *probe)

@@ -52,7 +52,7 @@ struct sandbox_limits {
 	uint64_t cpu_ms;       /* user + system of all processes */
 	uint64_t memory_bytes; /* all processes, their tmpfs, memfds, charged kernel memory */
 	uint64_t disk_bytes;   /* all writable paths together */
-	uint64_t disk_files;   /* inodes of them */
+	uint64_t disk_files;   /* files and directories made there, SANDBOX_RESULTS included */
 	uint64_t file_bytes;   /* one file */
 	uint64_t output_bytes; /* stdout and stderr, each */
 	uint32_t processes;    /* processes, not threads */
@@ -367,8 +367,9 @@ const char *sandbox_park_python(void);
  * The same for Node.js 16 or newer: argv is { "node", "-e", this }. It runs "node FILE ARG..." and
  * "node -e CODE ARG...", to the end of the event loop. Differences: no top-level await and import
  * in CODE, NODE_* environment has no effect, performance.timeOrigin and process.uptime() count from
- * the warm-up, and nothing is torn down at the end. An uncaught exception is told by the death of
- * the process, some ms later.
+ * the warm-up, and nothing is torn down at the end. Stack traces of CODE and of listeners of 'exit'
+ * have one frame more; process.emit is ours. Options of node are refused, exit code 9. An uncaught
+ * exception is told by the death of the process, some ms later.
  */
 const char *sandbox_park_node(void);
 

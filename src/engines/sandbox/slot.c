@@ -60,6 +60,7 @@ enum {
 struct loop {
 	struct slot *slot;
 	struct tracer tracer;
+	bool is_hurried;             /* asked to end while it delivered */
 	bool is_behind;              /* there may be statuses that were not taken yet */
 	uint64_t wall_deadline_usec; /* on the slot's clock */
 	uint64_t next_cpu_usec;
@@ -152,17 +153,43 @@ static void pump(struct slot *slot, struct slot_copy *copy, const char *name)
 	check_stream(slot, copy, name, status, &err);
 }
 
-static void drain(struct slot *slot, struct slot_copy *copy, const char *name)
+/* Room at the receiver, or something else to look at. Who is asked to end waits for nobody. */
+static bool wait_for_room(struct loop *loop, const struct slot_copy *copy)
 {
-	struct err err;
-	int status = copy_drain(copy, slot->control, DELIVER_WAIT_MS, &err);
-	check_stream(slot, copy, name, status, &err);
+	struct slot *slot = loop->slot;
+	struct pollfd fds[] = {
+		{ .fd = copy->to, .events = POLLOUT },
+		{ .fd = slot->control, .events = POLLIN },
+		{ .fd = slot->signals, .events = POLLIN },
+	};
+	bool has_waited = poll(fds, ARRAY_SIZE(fds), loop->is_hurried ? 0 : DELIVER_WAIT_MS) <= 0;
+	if (has_waited || loop->is_hurried)
+		return !has_waited && fds[0].revents;
+	if (fds[1].revents)
+		cause_caller(slot);
+	loop->is_hurried = fds[1].revents || (fds[2].revents && cause_signal(slot));
+	return true;
 }
 
-static void drain_output(struct slot *slot)
+/* The writers are dead: what is left goes to the receiver, at its pace. */
+static void drain(struct loop *loop, struct slot_copy *copy, const char *name)
 {
-	drain(slot, &slot->out, "stdout");
-	drain(slot, &slot->error, "stderr");
+	struct err err;
+	uint64_t before;
+	do {
+		before = copy->bytes;
+		if (copy->is_blocked && !wait_for_room(loop, copy)) {
+			int status = err_set(&err, E_UNAVAILABLE, "nobody took the output");
+			check_stream(loop->slot, copy, name, status, &err);
+		}
+		pump(loop->slot, copy, name);
+	} while (copy->is_blocked || copy->bytes != before);
+}
+
+static void drain_output(struct loop *loop)
+{
+	drain(loop, &loop->slot->out, "stdout");
+	drain(loop, &loop->slot->error, "stderr");
 }
 
 /* What it left in the pipes may be too much, so that is looked at before the exit counts. */
@@ -174,7 +201,7 @@ static void payload_ended(struct loop *loop, int status)
 	if (!tracer_is_alone(&loop->tracer))
 		kill_run(slot); /* or the others keep writing */
 	if (slot->started_usec)
-		drain_output(slot);
+		drain_output(loop);
 	cause_end(slot, status);
 }
 
@@ -232,20 +259,6 @@ static void pump_input(struct slot *slot)
 	pump(slot, &slot->in, "stdin");
 	if (slot->in.from < 0 && !slot->in.is_blocked)
 		fd_close(&slot->in.to); /* the payload reads its end of file */
-}
-
-static void handle_message(struct slot *slot)
-{
-	uint8_t message[sizeof(struct wire_head) + 1];
-	ssize_t got = recv(slot->control, message, sizeof(message), MSG_DONTWAIT);
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (got > 0 && wire_is_cancel(view_of(message, (size_t)got))) {
-		slot_end(slot, SANDBOX_CAUSE_CANCELLED, "cancelled by the caller");
-		return;
-	}
-	slot_end(slot, SANDBOX_CAUSE_CANCELLED,
-		got > 0 ? "the caller sent an unknown message" : "the caller went away");
 }
 
 /* A parked program said something: it is ready, or it is done and this is its exit code. */
@@ -359,14 +372,6 @@ static struct pollfd watch(const struct slot_copy *copy)
 	return (struct pollfd){ .fd = copy->is_over ? -1 : copy->from, .events = POLLIN };
 }
 
-/* Whoever asks the supervisor to end is heard also while it waits. */
-static void take_signal(const struct loop *loop)
-{
-	struct signalfd_siginfo info;
-	if (read(loop->slot->signals, &info, sizeof(info)) > 0 && info.ssi_signo != SIGCHLD)
-		slot_end(loop->slot, SANDBOX_CAUSE_CANCELLED, "interrupted");
-}
-
 static void wait_once(struct loop *loop)
 {
 	struct slot *slot = loop->slot;
@@ -384,11 +389,11 @@ static void wait_once(struct loop *loop)
 	if (slot->payload_reaped && loop->tracer.count == 0)
 		return; /* the usual end, on the shortest way */
 	if (ready > 0 && fds[0].revents) {
-		take_signal(loop);
+		cause_signal(slot);
 		reap(loop, false); /* whoever the signal was of */
 	}
 	if (ready > 0 && fds[1].revents)
-		handle_message(slot);
+		cause_caller(slot);
 	if (ready > 0 && fds[2].revents)
 		pump_input(slot);
 	if (ready > 0 && fds[3].revents)
@@ -471,7 +476,7 @@ static void finish(struct loop *loop)
 		report_done(loop);
 	end_all(loop);
 	if (!is_early) {
-		drain_output(slot);
+		drain_output(loop);
 		report_done(loop);
 	}
 	tracer_done(&loop->tracer);
@@ -537,10 +542,10 @@ static int park(struct loop *loop, struct err *err)
 			return err_set(err, E_UNAVAILABLE,
 				"the parked program was not ready after %d ms", PARK_WAIT_MS);
 		if (fds[0].revents)
-			take_signal(loop);
+			cause_signal(slot);
 		reap(loop, false);
 		if (fds[1].revents && !is_plan_waiting(slot))
-			handle_message(slot);
+			cause_caller(slot);
 		if (fds[2].revents)
 			handle_note(loop);
 	}
@@ -596,7 +601,7 @@ static int wait_for_plan(struct loop *loop, struct err *err)
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
 			continue;
 		if (fds[0].revents) {
-			take_signal(loop);
+			cause_signal(slot);
 			reap(loop, false);
 		}
 		if (slot->has_cause)

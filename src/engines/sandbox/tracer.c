@@ -123,8 +123,6 @@ static void handle_end(struct tracer *tracer, struct traced *task, int status)
 {
 	if (task->is_leader && !task->is_doomed) {
 		tracer->processes--;
-		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ)
-			tracer->slot->result.limits_hit |= 1u << SANDBOX_CAUSE_DISK;
 		if (is_traced_run(tracer))
 			report_exit(tracer, task, status);
 	}
@@ -345,6 +343,8 @@ void tracer_release_orphans(struct tracer *tracer)
 static void handle_signal(struct tracer *tracer, pid_t tid, int signal)
 {
 	struct traced *task = find(tracer, tid);
+	if (signal == SIGXFSZ) /* also where it is ignored: then the write just fails */
+		tracer->slot->result.limits_hit |= 1u << SANDBOX_CAUSE_DISK;
 	if (signal != (SIGTRAP | 0x80)) {
 		resume(tid, signal);
 		return;

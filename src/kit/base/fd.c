@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -146,16 +147,29 @@ static int sync_parent(const char *path, struct err *err)
 	return 0;
 }
 
-int fd_write_file_atomic(const char *path, struct view bytes, mode_t mode, struct err *err)
+static int write_and_rename(int fd, const char *temporary, const char *path, struct view bytes,
+	mode_t mode, struct err *err)
 {
-	char temporary[PATH_BYTES_MAX];
-	auto_close fd = -1;
-	TRY(str_format(temporary, sizeof(temporary), err, "%s.tmp", path));
-	TRY(fd_open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode, &fd, err));
 	TRY(fd_write_all(fd, bytes, err));
 	if (fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(temporary, path) < 0)
 		return err_sys(err, E_UNAVAILABLE, "write %s", path);
-	return sync_parent(path, err);
+	return 0;
+}
+
+/* Under a name of its own until it is whole: two may write at once, the later one stays. */
+int fd_write_file_atomic(const char *path, struct view bytes, mode_t mode, struct err *err)
+{
+	char temporary[PATH_BYTES_MAX];
+	uint32_t random;
+	auto_close fd = -1;
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return err_sys(err, E_UNAVAILABLE, "getrandom");
+	TRY(str_format(temporary, sizeof(temporary), err, "%s.%08x.tmp", path, random));
+	TRY(fd_open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode, &fd, err));
+	int status = write_and_rename(fd, temporary, path, bytes, mode, err);
+	if (status < 0)
+		(void)unlink(temporary);
+	return status < 0 ? status : sync_parent(path, err);
 }
 
 /* Replaced by another file, it would be gone. */
@@ -165,11 +179,26 @@ static bool is_special(const char *path)
 	return lstat(path, &status) == 0 && !S_ISREG(status.st_mode);
 }
 
+/* /dev/stdout, by whatever name: opened anew it would begin at its start, over what is there. */
+static int standard_stream_of(const char *path)
+{
+	struct stat named, open;
+	int found = -1;
+	for (int fd = STDERR_FILENO; fd >= STDOUT_FILENO; fd--)
+		if (stat(path, &named) == 0 && fstat(fd, &open) == 0 &&
+			named.st_dev == open.st_dev && named.st_ino == open.st_ino)
+			found = fd;
+	return found;
+}
+
 int fd_write_output(const char *path, struct view bytes, struct err *err)
 {
 	auto_close fd = -1;
 	if (!is_special(path))
 		return fd_write_file_atomic(path, bytes, OUTPUT_MODE, err);
+	int standard = standard_stream_of(path);
+	if (standard >= 0)
+		return fd_write_all(standard, bytes, err);
 	TRY(fd_open(path, O_WRONLY | O_TRUNC, 0, &fd, err));
 	return fd_write_all(fd, bytes, err);
 }

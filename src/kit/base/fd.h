@@ -45,7 +45,8 @@ int fd_open(const char *path, int flags, mode_t mode, int *ret_fd, struct err *e
 /* A whole file by trusted path, at most limit bytes. */
 int fd_read_file(const char *path, size_t limit, struct buf *buf, struct err *err) MUST_CHECK;
 
-/* Write path.tmp, fsync, rename over path, fsync the directory: all or nothing. */
+/* Write a file of another name beside it, fsync, rename over path, fsync the directory: all or
+ * nothing, also where two write at once. */
 int fd_write_file_atomic(
 	const char *path, struct view bytes, mode_t mode, struct err *err) MUST_CHECK;
 
@@ -57,7 +58,8 @@ int fd_memfd_of(const char *name, struct view bytes, int *ret_fd, struct err *er
 
 /*
  * Write the file that somebody named for a result: one that is there is replaced at once, whole or
- * not at all; a device, pipe or link is written to. fd_check_output says before the work that it
+ * not at all; a device, pipe or link is written to (what is our stdout or stderr, at its place in
+ * them). fd_check_output says before the work that it
  * will not go: E_UNAVAILABLE with the path.
  */
 int fd_write_output(const char *path, struct view bytes, struct err *err) MUST_CHECK;

@@ -106,7 +106,8 @@ struct cjob {
 	enum job_state state;
 	bool is_async;
 	bool is_stored;
-	bool is_lost_run; /* this agent only certifies what another one lost */
+	bool is_cancelled; /* its agent was told so */
+	bool is_lost_run;  /* this agent only certifies what another one lost */
 	bool was_answered;
 	uint64_t accepted_ms;  /* wall clock */
 	uint64_t queued_at_ms; /* monotonic: fairness and statistics */

@@ -526,8 +526,9 @@ void jobs_cancel(struct cjob *job)
 			log_err(job, "store", &err);
 		return;
 	}
-	if (job->state != JOB_RUNNING)
+	if (job->state != JOB_RUNNING || job->is_cancelled)
 		return;
+	job->is_cancelled = true;
 	job->cced->metrics.jobs_cancelled++;
 	if (message_send(job->agent.socket, AGENT_CANCEL, (struct view){}, NULL, 0, &err) < 0)
 		log_err(job, "cancel", &err);
@@ -543,10 +544,8 @@ void jobs_abandon(struct cjob *job)
 	}
 	if (job->is_async || job->state == JOB_DONE)
 		return;
-	bool was_queued = job->state == JOB_QUEUED;
 	jobs_cancel(job);
-	if (was_queued)
-		forget(job);
+	finish(job); /* where it was only queued */
 }
 
 /* Jobs of an earlier life that never got a certificate: certify that they were lost. */

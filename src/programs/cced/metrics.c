@@ -50,7 +50,7 @@ int metrics_render(struct cced *cced, struct buf *ret_text, struct err *err)
 			cced->metrics.jobs_rejected },
 		{ "cupel_jobs_lost_total", "counter", "Runs that broke off.",
 			cced->metrics.jobs_lost },
-		{ "cupel_jobs_cancelled_total", "counter", "Runs cancelled.",
+		{ "cupel_jobs_cancelled_total", "counter", "Jobs that were to end early.",
 			cced->metrics.jobs_cancelled },
 		{ "cupel_jobs_running", "gauge", "Jobs running now.", cced->running },
 		{ "cupel_jobs_active", "gauge", "Jobs receiving, queued or running.",

@@ -6,10 +6,8 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -17,6 +15,7 @@
 
 #include "engines/sandbox/pool.h"
 #include "kit/base/fd.h"
+#include "kit/base/signals.h"
 #include "kit/base/str.h"
 #include "programs/cupel-sandbox/commands.h"
 #include "programs/cupel-sandbox/options.h"
@@ -76,18 +75,6 @@ static int keep(int pool, const struct options *options, struct err *err)
 	TRY(tier_plan_ahead(options->tier, &plan, parked, &ahead, err));
 	return sandbox_pool_keep(pool, TIER_POOL_TEMPLATE, options->tier, (uint32_t)options->ready,
 		&ahead, &options->files, err);
-}
-
-/* Before there is a socket to leave behind. */
-static int open_signals(int *ret_signals, struct err *err)
-{
-	sigset_t set;
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	*ret_signals = signalfd(-1, &set, SFD_CLOEXEC);
-	return *ret_signals < 0 ? err_sys(err, E_UNAVAILABLE, "signalfd") : 0;
 }
 
 /*
@@ -172,7 +159,7 @@ static int pool(int argc, char **argv, struct err *err)
 			"pool: expected --root DIR and --listen SOCKET, or --status SOCKET");
 	if (options.tier == SANDBOX_TIER_COLD)
 		options.tier = options.plan.argv ? SANDBOX_TIER_PARKED : SANDBOX_TIER_HOT;
-	TRY(open_signals(&signals, err));
+	TRY(signals_hold(&signals, err)); /* before there is a socket to leave behind */
 	TRY(listen_at(options.listen, &listener, err));
 	int result = serve(&options, listener, signals, err);
 	(void)unlink(options.listen);

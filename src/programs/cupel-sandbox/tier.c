@@ -4,12 +4,15 @@
  */
 #include "programs/cupel-sandbox/tier.h"
 
+#include <poll.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "engines/sandbox/pool.h"
 #include "kit/base/fd.h"
+#include "kit/base/signals.h"
 #include "kit/base/str.h"
 
 static const struct sandbox_config config = { .supervisor_path = "/proc/self/exe" };
@@ -80,14 +83,31 @@ static int prepare(int control, enum sandbox_tier tier, const struct sandbox_pla
 		event.kind == SANDBOX_EVENT_DONE ? event.result.text : "not built");
 }
 
+/* Until there is something to receive. Asked to end, we end the run and tell how it ended. */
+static void wait_for_event(int control, int signals)
+{
+	struct pollfd fds[] = { { .fd = control, .events = POLLIN },
+		{ .fd = signals, .events = POLLIN } };
+	struct signalfd_siginfo info;
+	struct err ignored;
+	while (fds[0].revents == 0) {
+		if (poll(fds, ARRAY_SIZE(fds), -1) > 0 && fds[1].revents &&
+			fd_read_exact(signals, &info, sizeof(info), &ignored) == 0)
+			(void)!sandbox_cancel(control, &ignored);
+	}
+}
+
 /* READY at the end: a sandbox of the warm or zygote tier could serve another run. It goes when it
  * is closed, and that is waited for. */
 static int run(int control, const struct sandbox_plan *plan, const struct sandbox_files *files,
 	tier_sink *sink, void *context, struct err *err)
 {
 	struct sandbox_event event = { .kind = SANDBOX_EVENT_NONE };
+	auto_close signals = -1;
+	TRY(signals_hold(&signals, err));
 	TRY(sandbox_start(control, plan, files, err));
 	while (event.kind != SANDBOX_EVENT_GONE && event.kind != SANDBOX_EVENT_READY) {
+		wait_for_event(control, signals);
 		TRY(sandbox_receive(control, 0, &event, err));
 		sink(context, &event);
 	}

@@ -45,7 +45,8 @@ static const struct command commands[] = {
 		"input.\n"
 		"Scripts lie in /app, data in /data, the working directory is empty. Only listed\n"
 		"tools exist in the sandbox: those of the scripts' languages and each --tool.\n"
-		"The certificate is written beside the first script.",
+		"The certificate is written beside the first script; of a pipe or standard\n"
+		"input to main.certificate.json here.",
 		"cupel run count.py --tool grep --data patients.csv -- --verbose", RUN_EXITS,
 		run_run },
 	{ "verify", NULL, "FILE | -", "Verify a certificate offline",

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "kit/base/fd.h"
+#include "kit/base/signals.h"
 #include "kit/base/str.h"
 
 /* [LANG] SCRIPT...; a language's name is never taken for a file (write ./python for that). */
@@ -52,7 +53,9 @@ static int write_certificate(struct cupel *cupel, struct run *run, struct err *e
 {
 	struct err ignored;
 	int status = fd_write_output(run->certificate_path, buf_view(&run->envelope), err);
-	run_let_signals_end_us();
+	if (status < 0)
+		err_wrap(err, "the certificate (see --certificate)");
+	signals_release(); /* those before were about the run */
 	if (status < 0 && !cupel->is_json)
 		(void)!show_streams(json_get(run->reply, "result"), NULL, &ignored);
 	return status;

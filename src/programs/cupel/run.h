@@ -49,7 +49,4 @@ int run_make_request(struct cupel *cupel, struct run *run, struct err *err) MUST
 /* run_agent.c: start, run, certify, verify, stop. */
 int run_on_agent(struct cupel *cupel, struct run *run, struct err *err) MUST_CHECK;
 
-/* From now on SIGINT, SIGTERM and SIGHUP do to us what they do to others. */
-void run_let_signals_end_us(void);
-
 #endif

@@ -14,6 +14,7 @@
 
 #include "engines/sandbox/sandbox.h"
 #include "kit/base/fd.h"
+#include "kit/base/signals.h"
 #include "kit/base/str.h"
 #include "kit/base/time.h"
 #include "kit/codec/hex.h"
@@ -216,41 +217,13 @@ static int verify(struct run *run, struct err *err)
 	return 0;
 }
 
-static sigset_t caught_signals(void)
-{
-	sigset_t set;
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
-	return set;
-}
-
-void run_let_signals_end_us(void)
-{
-	const sigset_t set = caught_signals();
-	const struct timespec now = {};
-	while (sigtimedwait(&set, NULL, &now) > 0)
-		; /* they were about the run */
-	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
-}
-
-static int catch_signals(struct run *run, struct err *err)
-{
-	const sigset_t set = caught_signals();
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return err_sys(err, E_INTERNAL, "blocking signals");
-	run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
-	return run->signal_fd < 0 ? err_sys(err, E_INTERNAL, "signalfd") : 0;
-}
-
 static int do_all(struct cupel *cupel, struct run *run, struct err *err)
 {
 	const int kept[] = { SANDBOX_RIGHTS, CAP_IPC_LOCK };
 	TRY(proc_harden(false, err));
 	TRY(proc_keep_rights(kept, ARRAY_SIZE(kept), err));
 	TRY(fd_memfd("log", &run->log_fd, err));
-	TRY(catch_signals(run, err));
+	TRY(signals_hold(&run->signal_fd, err));
 	TRY(start_platform(cupel, run, err));
 	TRY(start_agent(run, err));
 	TRY(send_run(run, err));
