@@ -126,7 +126,7 @@ def test_independent_verifier_agrees(cupel):
     ("import sys; sys.exit(3)", "nonzero", {"exit_code": 3}),
     ("import time; time.sleep(60)", "killed:wall-timeout", {}),
     ("x = []\nwhile True: x.append(bytearray(1 << 20))", "killed:memory", {}),
-    ("open('big','wb').write(b'x' * (3 << 20))", "killed:disk", {"exit_code": 1}),  # EFBIG
+    ("open('big','wb').write(b'x' * (3 << 20))", "killed:disk", {}),  # EFBIG
     ("for i in range(9): open(f'b{i}','wb').write(b'x' * (1 << 20))", "killed:disk", {}),
     ("while True: print('x' * 65536)", "killed:output", {}),
     ("import os\nos.kill(os.getpid(), 11)", "killed:signalled", {"signal": 11}),
