@@ -58,9 +58,8 @@ int fd_memfd_of(const char *name, struct view bytes, int *ret_fd, struct err *er
 
 /*
  * Write the file that somebody named for a result: one that is there is replaced at once, whole or
- * not at all; a device, pipe or link is written to (what is our stdout or stderr, at its place in
- * them). fd_check_output says before the work that it
- * will not go: E_UNAVAILABLE with the path.
+ * not at all; a device, pipe or link is written to, and what is our stdout or stderr goes on where
+ * they are. fd_check_output says before the work that it will not go: E_UNAVAILABLE with the path.
  */
 int fd_write_output(const char *path, struct view bytes, struct err *err) MUST_CHECK;
 int fd_check_output(const char *path, struct err *err) MUST_CHECK;

@@ -528,10 +528,12 @@ void jobs_cancel(struct cjob *job)
 	}
 	if (job->state != JOB_RUNNING || job->is_cancelled)
 		return;
+	if (message_send(job->agent.socket, AGENT_CANCEL, (struct view){}, NULL, 0, &err) < 0) {
+		log_err(job, "cancel", &err);
+		return;
+	}
 	job->is_cancelled = true;
 	job->cced->metrics.jobs_cancelled++;
-	if (message_send(job->agent.socket, AGENT_CANCEL, (struct view){}, NULL, 0, &err) < 0)
-		log_err(job, "cancel", &err);
 }
 
 void jobs_abandon(struct cjob *job)
