@@ -17,7 +17,7 @@ longer than a second shows a line of progress.
 Environment: `CUPEL_STATE_DIR` (state and images), `CUPEL_URL`, `CUPEL_TOKEN_FILE` and `CUPEL_CA_FILE`
 (the service to talk to), `CUPEL_LIBEXEC` (where the other programs are, when not beside cupel).
 Images are those of STATE-DIR/images when there is such a directory, else those of
-`CUPEL_STATE_DIR`, else of `/var/lib/cupel`.
+`CUPEL_STATE_DIR` where it is set, else of `/var/lib/cupel`.
 """
 
 

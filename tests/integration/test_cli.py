@@ -973,16 +973,32 @@ def test_sandbox_ends_when_asked_unless_told_to_ignore_it(sandbox_root, tier):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-@pytest.mark.parametrize("limits, cause", [((), b"interrupted"), (("--limit", "wall_ms=300"), b"wall-timeout")])
-def test_sandbox_that_delivers_can_be_interrupted(sandbox_root, limits, cause):
-    program = ["flood", "9000000" if limits else "125000"]
-    run = subprocess.Popen([CUPEL, "sandbox", "run", *limits, "--root", sandbox_root, "/bin/hostile", *program],
+@pytest.mark.parametrize("tier", ["cold", "hot", "warm"])
+@pytest.mark.parametrize("bytes_count, wall_ms, cause", [
+    (125000, 60000, b"cancelled"), (9000000, 300, b"wall-timeout"), (9000000, 60000, b"cancelled")])
+def test_sandbox_that_delivers_can_be_interrupted(sandbox_root, tier, bytes_count, wall_ms, cause):
+    run = subprocess.Popen([CUPEL, "sandbox", "run", "--tier", tier, "--limit", f"wall_ms={wall_ms}",
+                            "--root", sandbox_root, "/bin/hostile", "flood", str(bytes_count)],
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(1)  # it has ended, and nobody reads
+    time.sleep(1)  # it has ended or is blocked, and nobody reads
     assert run.poll() is None
     run.terminate()
     assert run.wait(5) == 125 and cause in run.stderr.read()
     assert run.stdout.read().startswith(b"xxxxx")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("tier", ["cold", "hot"])
+def test_sandbox_whose_trace_nobody_reads(sandbox_root, tier):
+    """No limit waits for a reader, and nobody has to wait for what is left to say."""
+    run = subprocess.Popen([CUPEL, "sandbox", "run", "--tier", tier, "--trace", "--limit", "wall_ms=2000",
+                            "--root", sandbox_root, "/bin/hostile", "fork-sequence", "1000000"],
+                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    time.sleep(4)
+    assert len(svc.children_of(run.pid)) == 0
+    run.terminate()  # where its last line found no room
+    assert run.wait(5) in (125, -signal.SIGTERM)
+    assert b": exit 0\n" in run.stderr.read()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

@@ -169,8 +169,9 @@ struct sandbox_files {
 	int data_fd; /* the same at /data */
 	/*
 	 * Bytes are copied by the supervisor, the payload never holds these. A receiver that takes
-	 * nothing for 10 s after the program's end loses the rest, and the cause is internal unless
-	 * a limit or a cancel was it already. Read them while you wait for events, or give files.
+	 * nothing for 10 s after the program's end (100 ms after a cancel) loses the rest, and the
+	 * cause is internal unless a limit or a cancel was it already. Read them while you wait for
+	 * events, or give files.
 	 */
 	int stdin_fd;
 	int stdout_fd;
@@ -323,14 +324,13 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
  *
  * plan    its limits, host name, trace, may_lack and allow_exec_in_work bind the later plan, which
  *         may differ in argv, env, cwd, stat interval, results, in wall and output limits, and
- *         have a smaller file limit; and another cpu limit, an ordinary user's a smaller one
- * files   root_fd and mask_fd; the others come later
- * tier    SANDBOX_TIER_HOT: argv is not used (give any).
- *         SANDBOX_TIER_PARKED: argv is an interpreter with a trusted bootstrap that runs now,
- *         warms up, writes one byte to descriptor 65, then reads its job from descriptor 64 to the
- *         end: NUL-terminated strings cwd, the number of arguments, argv..., env.... When done it
- *         writes its exit code as one byte to descriptor 65 and waits a little: what it used is
- *         looked up, and it is killed. The later argv names the same program.
+ *         have a smaller file limit (warm, zygote: up to the disk's); and another cpu limit, an
+ * ordinary user's a smaller one files   root_fd and mask_fd; the others come later tier
+ * SANDBOX_TIER_HOT: argv is not used (give any). SANDBOX_TIER_PARKED: argv is an interpreter with a
+ * trusted bootstrap that runs now, warms up, writes one byte to descriptor 65, then reads its job
+ * from descriptor 64 to the end: NUL-terminated strings cwd, the number of arguments, argv...,
+ * env.... When done it writes its exit code as one byte to descriptor 65 and waits a little: what
+ * it used is looked up, and it is killed. The later argv names the same program.
  *
  *         SANDBOX_TIER_WARM: as hot, but for many runs of ONE tenant, one after the other. A run
  *         ends with READY instead of GONE: nothing of it is left but the numbers the kernel has

@@ -46,6 +46,7 @@
 
 enum {
 	DELIVER_WAIT_MS = 10000, /* a receiver that takes no output that long loses the rest */
+	HURRIED_WAIT_MS = 100,   /* the same for who is asked to end */
 	PARK_WAIT_MS = 10000,
 	SETTLE_LOOK_MS = 20,
 	SETTLE_LOOKS = 500,
@@ -60,7 +61,7 @@ enum {
 struct loop {
 	struct slot *slot;
 	struct tracer tracer;
-	bool is_hurried;             /* asked to end while it delivered */
+	bool is_hurried;             /* asked to end: waits for no slow receiver */
 	bool is_behind;              /* there may be statuses that were not taken yet */
 	uint64_t wall_deadline_usec; /* on the slot's clock */
 	uint64_t next_cpu_usec;
@@ -153,7 +154,7 @@ static void pump(struct slot *slot, struct slot_copy *copy, const char *name)
 	check_stream(slot, copy, name, status, &err);
 }
 
-/* Room at the receiver, or something else to look at. Who is asked to end waits for nobody. */
+/* Room at the receiver, or a reason to hurry; false when it takes nothing. */
 static bool wait_for_room(struct loop *loop, const struct slot_copy *copy)
 {
 	struct slot *slot = loop->slot;
@@ -162,12 +163,12 @@ static bool wait_for_room(struct loop *loop, const struct slot_copy *copy)
 		{ .fd = slot->control, .events = POLLIN },
 		{ .fd = slot->signals, .events = POLLIN },
 	};
-	bool has_waited = poll(fds, ARRAY_SIZE(fds), loop->is_hurried ? 0 : DELIVER_WAIT_MS) <= 0;
-	if (has_waited || loop->is_hurried)
-		return !has_waited && fds[0].revents;
+	size_t count = loop->is_hurried ? 1 : ARRAY_SIZE(fds);
+	if (poll(fds, count, loop->is_hurried ? HURRIED_WAIT_MS : DELIVER_WAIT_MS) <= 0)
+		return false;
 	if (fds[1].revents)
 		cause_caller(slot);
-	loop->is_hurried = fds[1].revents || (fds[2].revents && cause_signal(slot));
+	loop->is_hurried |= fds[1].revents || (fds[2].revents && cause_signal(slot));
 	return true;
 }
 
@@ -188,6 +189,8 @@ static void drain(struct loop *loop, struct slot_copy *copy, const char *name)
 
 static void drain_output(struct loop *loop)
 {
+	const struct slot *slot = loop->slot;
+	loop->is_hurried |= slot->has_cause && slot->result.cause == SANDBOX_CAUSE_CANCELLED;
 	drain(loop, &loop->slot->out, "stdout");
 	drain(loop, &loop->slot->error, "stderr");
 }

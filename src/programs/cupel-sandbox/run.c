@@ -1,5 +1,7 @@
 /* cupel-sandbox run: one program in a sandbox, its streams passed through. */
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,15 +11,21 @@
 #include "programs/cupel-sandbox/commands.h"
 #include "programs/cupel-sandbox/options.h"
 #include "programs/cupel-sandbox/tier.h"
+#include "engines/sandbox/collect_name.h"
 #include "engines/sandbox/slot.h"
+#include "kit/base/buf.h"
 #include "kit/base/fd.h"
+#include "kit/base/mem.h"
+#include "kit/base/signals.h"
 #include "kit/base/str.h"
 
-enum { FD_OUT_OF_THE_WAY = 32, SIGNAL_BASE = 128 };
+enum { FD_OUT_OF_THE_WAY = 32, SIGNAL_BASE = 128, TRACE_WAIT_MS = 1000 };
 
 struct run {
 	struct options options;
 	int terminal; /* our own stderr */
+	bool is_deaf; /* nobody took our last line of the trace */
+	unsigned lines_lost;
 	struct sandbox_result result;
 };
 
@@ -49,15 +57,45 @@ static void print_json(const struct run *run)
 	(void)dprintf(run->terminal, "]}\n");
 }
 
+/* A reader that pauses stops neither the events nor the clock: it loses lines. */
+static void show_line(struct run *run, struct view line)
+{
+	while (line.size) {
+		struct pollfd room = { .fd = run->terminal, .events = POLLOUT };
+		run->is_deaf = poll(&room, 1, run->is_deaf ? 0 : TRACE_WAIT_MS) <= 0;
+		size_t size = MIN(
+			line.size, (size_t)PIPE_BUF); /* a pipe with room takes that much */
+		ssize_t written = run->is_deaf ? -1 : write(run->terminal, line.data, size);
+		if (written <= 0) {
+			run->lines_lost++;
+			return;
+		}
+		line = view_of(line.data + written, line.size - (size_t)written);
+	}
+}
+
+/* A path is the program's to choose: escaped. */
+static void show_event(struct run *run, const struct sandbox_event *event)
+{
+	auto_done(buf) line = {};
+	auto_free char *path = collect_escape(view_string(event->path));
+	struct err ignored;
+	unsigned long long at_usec = event->t_usec;
+	int status = event->kind == SANDBOX_EVENT_EXEC
+			     ? buf_append_format(&line, &ignored, "[%llu us] %u from %u: exec %s\n",
+				       at_usec, event->pid, event->ppid, path)
+			     : buf_append_format(&line, &ignored, "[%llu us] %u: exit %d\n",
+				       at_usec, event->pid, event->exit_code);
+	if (status == 0)
+		show_line(run, buf_view(&line));
+}
+
 static void on_event(void *context, const struct sandbox_event *event)
 {
 	struct run *run = context;
-	if (event->kind == SANDBOX_EVENT_EXEC && run->options.show_trace)
-		(void)dprintf(run->terminal, "[%llu us] %u from %u: exec %s\n",
-			(unsigned long long)event->t_usec, event->pid, event->ppid, event->path);
-	if (event->kind == SANDBOX_EVENT_EXIT && run->options.show_trace)
-		(void)dprintf(run->terminal, "[%llu us] %u: exit %d\n",
-			(unsigned long long)event->t_usec, event->pid, event->exit_code);
+	bool is_of_trace = event->kind == SANDBOX_EVENT_EXEC || event->kind == SANDBOX_EVENT_EXIT;
+	if (is_of_trace && run->options.show_trace)
+		show_event(run, event);
 	if (event->kind == SANDBOX_EVENT_DONE)
 		run->result = event->result;
 }
@@ -101,13 +139,13 @@ static bool has_children(void)
 	return waitid(P_ALL, 0, &end, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
 }
 
-/* Cold needs no second process: we are the supervisor. */
+/* Cold needs no second process: we are the supervisor, if nothing else keeps us waiting. */
 static int run_plan(struct run *run, struct err *err)
 {
 	struct options *o = &run->options;
 	if (o->pool)
 		return tier_run_from_pool(o->pool, &o->plan, &o->files, on_event, run, err);
-	if (o->tier == SANDBOX_TIER_COLD && !has_children())
+	if (o->tier == SANDBOX_TIER_COLD && !o->show_trace && !has_children())
 		return slot_run_local(&o->plan, &o->files, on_event, run, err);
 	return tier_run(o->tier, &o->plan, &o->files, on_event, run, err);
 }
@@ -134,9 +172,17 @@ int command_run(int argc, char **argv)
 		(void)dprintf(STDERR_FILENO, "cupel-sandbox: %s\n", err.message);
 		return COMMAND_EXIT_USAGE;
 	}
-	if (move_stdio(&run, &err) < 0 || run_plan(&run, &err) < 0) {
+	int status = move_stdio(&run, &err);
+	if (status == 0)
+		status = run_plan(&run, &err);
+	signals_release(); /* the run has ended; who does not read what is left to say ends us */
+	if (run.lines_lost)
+		(void)dprintf(run.terminal,
+			"cupel-sandbox: nobody took %u lines of the trace in time\n",
+			run.lines_lost);
+	if (status < 0) {
 		(void)dprintf(run.terminal, "cupel-sandbox: %s\n", err.message);
-		return err.category == E_INVALID ? COMMAND_EXIT_USAGE : COMMAND_EXIT_LIMIT;
+		return status == E_INVALID ? COMMAND_EXIT_USAGE : COMMAND_EXIT_LIMIT;
 	}
 	if (run.options.show_json)
 		print_json(&run);

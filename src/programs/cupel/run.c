@@ -48,14 +48,20 @@ static int choose_certificate_path(struct run *run, struct err *err)
 	return checked;
 }
 
-/* The result is not lost with its certificate. */
+/*
+ * The result is not lost with its certificate. A signal that is still about the run does not stop
+ * it from being written, but one that waits for a reader can be stopped.
+ */
 static int write_certificate(struct cupel *cupel, struct run *run, struct err *err)
 {
 	struct err ignored;
+	struct stat there;
+	if (stat(run->certificate_path, &there) == 0 && !S_ISREG(there.st_mode))
+		signals_release();
 	int status = fd_write_output(run->certificate_path, buf_view(&run->envelope), err);
 	if (status < 0)
 		err_wrap(err, "the certificate (see --certificate)");
-	signals_release(); /* those before were about the run */
+	signals_release();
 	if (status < 0 && !cupel->is_json)
 		(void)!show_streams(json_get(run->reply, "result"), NULL, &ignored);
 	return status;

@@ -98,8 +98,10 @@ struct stream {
 	uint8_t sha256[SHA256_SIZE];
 };
 
+enum { DISCLOSURES_PER_URL_MAX = 4 }; /* with redirects */
+
 struct disclosure {
-	char host[128];
+	char to[280]; /* host:port; a name of DNS has at most 253 characters */
 	uint64_t bytes;
 };
 
@@ -139,7 +141,7 @@ struct job {
 	struct json *run;
 	struct json *evidence;
 	struct trace trace;
-	struct disclosure disclosures[EXECUTE_DATASETS_MAX];
+	struct disclosure disclosures[EXECUTE_DATASETS_MAX * DISCLOSURES_PER_URL_MAX];
 	size_t disclosure_count;
 
 	struct slot_shape shape; /* of the sandbox */

@@ -139,10 +139,12 @@ static struct json *sandbox_run_json(const struct job *job)
 
 static struct json *disclosures_json(const struct job *job)
 {
+	if (job->is_lost)
+		return json_new_null();
 	struct json *rows = json_new_array();
 	for (size_t i = 0; i < job->disclosure_count; i++) {
 		struct json *row = json_new_object();
-		json_set_string(row, "to", job->disclosures[i].host);
+		json_set_string(row, "to", job->disclosures[i].to);
 		json_set_string(row, "class", "dataset-url");
 		json_set_integer(row, "bytes", (int64_t)job->disclosures[i].bytes);
 		json_append(rows, row);

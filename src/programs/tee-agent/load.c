@@ -23,7 +23,7 @@ enum {
 	CHUNK_BYTES = 48 * 1024, /* a multiple of 3 and of 4: base64 decodes piecewise */
 	FETCH_TIMEOUT_MS = 30000,
 	FETCH_CONNECT_MS = 5000,
-	FETCH_ERROR_MAX = 4096,
+	FETCH_WORDS_MAX = 4096,
 };
 
 struct sink {
@@ -80,24 +80,47 @@ static int write_value(struct sink *sink, const struct json *value, struct err *
 	return sink_write(sink, buf_view(&text), err);
 }
 
-/* The fetcher says what went wrong as one JSON line {category, message}. */
-static int fetch_failed(int error_fd, int code, struct err *err)
+/* A line of the fetcher: what it sent, or why it failed (see tee-fetch). */
+static int take_line(struct job *job, struct view text, int *ret_failure, struct err *err)
 {
-	auto_done(buf) line = {};
-	auto_json *value = NULL;
+	auto_json *line = NULL;
 	struct err ignored;
-	char quoted[STR_QUOTE_MAX];
-	if (fd_read_all(error_fd, FETCH_ERROR_MAX, &line, &ignored) == 0 &&
-		json_parse(buf_view(&line), FETCH_ERROR_MAX, &value, &ignored) == 0 &&
-		json_as_string(json_get(value, "message"))) {
-		const char *category = json_as_string(json_get(value, "category"));
-		for (int i = E_INVALID; category && i >= E_UNSUPPORTED; i--)
-			if (str_equal(category, err_category_name(i)))
-				return err_set(err, i, "dataset.url: %.400s",
-					json_as_string(json_get(value, "message")));
+	if (json_parse(text, FETCH_WORDS_MAX, &line, &ignored) < 0)
+		return err_set(err, E_UNAVAILABLE, "dataset.url: the fetcher is not understood");
+	const char *to = json_as_string(json_get(line, "to"));
+	const char *category = json_as_string(json_get(line, "category"));
+	const char *message = json_as_string(json_get(line, "message"));
+	if (to && job->disclosure_count < ARRAY_SIZE(job->disclosures)) {
+		struct disclosure *row = &job->disclosures[job->disclosure_count++];
+		row->bytes = (uint64_t)json_as_integer(json_get(line, "bytes"));
+		return str_format(row->to, sizeof(row->to), err, "%s", to);
 	}
-	return err_set(err, E_UNAVAILABLE, "dataset.url: the fetcher ended with %d: %s", code,
-		str_quote(buf_view(&line), quoted));
+	for (int i = E_INVALID; category && i >= E_UNSUPPORTED; i--)
+		if (str_equal(category, err_category_name(i)))
+			*ret_failure = err_set(err, i, "dataset.url: %.400s",
+				message ? message : "no reason given");
+	return 0;
+}
+
+static int take_words(struct job *job, int words_fd, int code, struct err *err)
+{
+	auto_done(buf) words = {};
+	int failure = 0;
+	if (lseek(words_fd, 0, SEEK_SET) < 0)
+		return err_sys(err, E_INTERNAL, "lseek");
+	TRY(fd_read_all(words_fd, FETCH_WORDS_MAX, &words, err));
+	struct view rest = buf_view(&words);
+	while (rest.size) {
+		const uint8_t *end = memchr(rest.data, '\n', rest.size);
+		size_t size = end ? (size_t)(end - rest.data) : rest.size;
+		TRY(take_line(job, view_of(rest.data, size), &failure, err));
+		size += end != NULL;
+		rest = view_of(rest.data + size, rest.size - size);
+	}
+	if (code != 0 && failure == 0)
+		failure = err_set(
+			err, E_UNAVAILABLE, "dataset.url: the fetcher ended with %d", code);
+	return failure;
 }
 
 /* Wait until the fetcher has something to say; a cancel from the control plane comes first. */
@@ -154,31 +177,19 @@ static int spawn_fetch(struct job *job, const struct sink *sink, const int *ends
 	return proc_spawn(&spawn, ret_pid, ret_pidfd, err);
 }
 
-static void note_disclosure(struct job *job, struct view url, uint64_t bytes)
-{
-	struct disclosure *row = &job->disclosures[job->disclosure_count++];
-	const uint8_t *host = memmem(url.data, url.size, "://", 3);
-	size_t skip = host ? (size_t)(host - url.data) + 3 : 0, size = 0;
-	while (skip + size < url.size && size + 1 < sizeof(row->host) &&
-		!strchr("/?#", url.data[skip + size]))
-		size++;
-	memcpy(row->host, url.data + skip, size);
-	row->host[size] = 0;
-	row->bytes = bytes;
-}
-
 static int write_url(struct job *job, struct sink *sink, struct view url, struct err *err)
 {
 	int input[2], output[2];
-	auto_close error_fd = -1;
+	auto_close words_fd = -1;
 	auto_close pidfd = -1;
 	pid_t pid;
 	int code = 0;
-	TRY(fd_memfd("fetch-error", &error_fd, err));
+	struct err said;
+	TRY(fd_memfd("fetch-words", &words_fd, err));
 	if (pipe2(input, O_CLOEXEC) < 0 || pipe2(output, O_CLOEXEC) < 0)
 		return err_sys(err, E_UNAVAILABLE, "pipe");
 	int status = spawn_fetch(
-		job, sink, (int[]){ input[0], output[1], error_fd }, &pid, &pidfd, err);
+		job, sink, (int[]){ input[0], output[1], words_fd }, &pid, &pidfd, err);
 	fd_close(&input[0]);
 	fd_close(&output[1]);
 	if (status == 0) {
@@ -194,11 +205,10 @@ static int write_url(struct job *job, struct sink *sink, struct view url, struct
 	}
 	fd_close(&input[1]);
 	fd_close(&output[0]);
-	note_disclosure(job, url, url.size);
-	if (status == 0 && code != 0) {
-		if (lseek(error_fd, 0, SEEK_SET) < 0)
-			return err_sys(err, E_INTERNAL, "lseek");
-		return fetch_failed(error_fd, code, err);
+	int failure = take_words(job, words_fd, code, &said); /* also of one that we killed */
+	if (status == 0 && failure < 0) {
+		*err = said;
+		return failure;
 	}
 	return status;
 }

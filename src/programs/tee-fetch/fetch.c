@@ -25,11 +25,14 @@ struct fetch {
 	CURL *curl;
 	const struct fetch_limits *limits;
 	int out_fd;
+	int note_fd;
 	uint64_t deadline_ms;
 	char *url; /* of this hop */
 	char host[STR_QUOTE_MAX];
+	char port[8]; /* ":8443"; empty for the scheme's own */
 	bool is_clear;
-	bool is_body; /* the final answer is arriving */
+	bool is_noted; /* this hop's request, or its connection */
+	bool is_body;  /* the final answer is arriving */
 	uint64_t received;
 	struct err refusal; /* by a callback; category 0 while there is none */
 };
@@ -68,6 +71,38 @@ static curl_socket_t open_socket(
 	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+/* One line about what leaves the machine; a host comes quoted, so only these two disturb JSON. */
+static int note_sent(struct fetch *fetch, size_t bytes, struct err *err)
+{
+	auto_done(buf) line = {};
+	char host[sizeof(fetch->host)];
+	memcpy(host, fetch->host, sizeof(host));
+	for (char *c = host; *c; c++)
+		if (*c == '"' || *c == '\\')
+			*c = '?';
+	fetch->is_noted = true;
+	TRY(buf_append_format(
+		&line, err, "{\"to\":\"%s%s\",\"bytes\":%zu}\n", host, fetch->port, bytes));
+	return fd_write_all(fetch->note_fd, buf_view(&line), err);
+}
+
+/* Connected, about to ask. What cannot be noted is not sent. */
+static int before_request(void *fetch_pointer, char *remote_address UNUSED,
+	char *local_address UNUSED, int remote_port UNUSED, int local_port UNUSED)
+{
+	struct fetch *fetch = fetch_pointer;
+	return note_sent(fetch, strlen(fetch->url), &fetch->refusal) < 0 ? CURL_PREREQFUNC_ABORT
+									 : CURL_PREREQFUNC_OK;
+}
+
+/* A connection that came to no request: its other end has seen us, and perhaps the host's name. */
+static int note_connection(struct fetch *fetch, struct err *err)
+{
+	curl_off_t connected_usec = 0;
+	(void)curl_easy_getinfo(fetch->curl, CURLINFO_CONNECT_TIME_T, &connected_usec);
+	return fetch->is_noted || connected_usec == 0 ? 0 : note_sent(fetch, 0, err);
+}
+
 static size_t take_bytes(char *bytes, size_t one, size_t count, void *fetch_pointer)
 {
 	struct fetch *fetch = fetch_pointer;
@@ -95,8 +130,9 @@ static int refuse_url(const char *why, struct err *err)
 /* Scheme and host of this hop; a URL is never printed, it may hold a token. */
 static int check_parts(struct fetch *fetch, CURLU *parts, bool was_secure, struct err *err)
 {
-	char *scheme = NULL, *host = NULL, *user = NULL;
+	char *scheme = NULL, *host = NULL, *user = NULL, *port = NULL;
 	int status = 0;
+	fetch->port[0] = 0;
 	if (curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
 		curl_url_get(parts, CURLUPART_HOST, &host, 0) != CURLUE_OK)
 		status = refuse_url("it needs a scheme and a host", err);
@@ -110,7 +146,10 @@ static int check_parts(struct fetch *fetch, CURLU *parts, bool was_secure, struc
 	if (status == 0) {
 		fetch->is_clear = str_equal(scheme, SCHEME_HTTP);
 		(void)str_quote(view_string(host), fetch->host);
+		if (curl_url_get(parts, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT) == CURLUE_OK)
+			status = str_format(fetch->port, sizeof(fetch->port), err, ":%s", port);
 	}
+	curl_free(port);
 	curl_free(scheme);
 	curl_free(host);
 	curl_free(user);
@@ -156,6 +195,8 @@ static bool set_options(struct fetch *fetch, uint64_t left_ms)
 	       curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, fetch) == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, before_request) == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_PREREQDATA, fetch) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_WRITEDATA, fetch) == CURLE_OK &&
 	       (!limits->ca.size || curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &ca) == CURLE_OK);
@@ -207,7 +248,9 @@ static int fetch_hop(struct fetch *fetch, char **ret_next, struct err *err)
 			err, E_LIMIT, "host '%s' did not answer completely in time", fetch->host);
 	if (!set_options(fetch, fetch->deadline_ms - now_ms))
 		return err_set(err, E_INTERNAL, "libcurl refuses the settings");
+	fetch->is_noted = false;
 	CURLcode code = curl_easy_perform(fetch->curl);
+	TRY(note_connection(fetch, err));
 	if (code != CURLE_OK && fetch->refusal.category != 0) {
 		*err = fetch->refusal;
 		return err->category;
@@ -239,13 +282,15 @@ static int fetch_all(struct fetch *fetch, struct err *err)
 		FETCH_REDIRECTS_MAX);
 }
 
-int fetch_url(const char *url, const struct fetch_limits *limits, int out_fd, struct err *err)
+int fetch_url(const char *url, const struct fetch_limits *limits, int out_fd, int note_fd,
+	struct err *err)
 {
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return err_set(err, E_INTERNAL, "libcurl does not start");
 	struct fetch fetch = { .curl = curl_easy_init(),
 		.limits = limits,
 		.out_fd = out_fd,
+		.note_fd = note_fd,
 		.deadline_ms = time_monotonic_ms() + limits->timeout_ms,
 		.url = mem_string(url) };
 	int status = fetch.curl ? fetch_all(&fetch, err)

@@ -20,14 +20,16 @@ struct fetch_limits {
 };
 
 /*
- * Fetch url and write the body to out_fd, at most bytes_max bytes.
+ * Fetch url and write the body to out_fd, at most bytes_max bytes. Each request is first noted at
+ * note_fd, as a line {"to":"host:port","bytes":N}: N bytes of URL, 0 for a connection that came to
+ * no request (TLS); the port is left out where it is the scheme's own.
  *
  * E_INVALID: not an http(s) URL, or with user information; E_DENIED: an address or a redirect that
  * is not allowed; E_NOT_FOUND: the server says 404 or 410; E_LIMIT: body, redirects or time;
  * E_INTEGRITY: the server's certificate is not good; E_UNAVAILABLE: no name, no connection, a
  * broken transfer, another status, output not writable.
  */
-int fetch_url(
-	const char *url, const struct fetch_limits *limits, int out_fd, struct err *err) MUST_CHECK;
+int fetch_url(const char *url, const struct fetch_limits *limits, int out_fd, int note_fd,
+	struct err *err) MUST_CHECK;
 
 #endif

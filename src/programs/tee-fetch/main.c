@@ -5,8 +5,9 @@
  *	          [--allow-private] [ca_file=PATH]
  *
  * The URL comes on standard input (a process list shows arguments), the body leaves on standard
- * output; after a failure it may hold a part of the body, which the caller drops. A failure is one
- * line of JSON on standard error: {"category":"denied","message":"..."}; the exit code is the
+ * output; after a failure it may hold a part of the body, which the caller drops. Standard error
+ * gets a line of JSON for each request before it is sent, {"to":"host:port","bytes":N}, and as the
+ * last one a failure: {"category":"denied","message":"..."}; the exit code is the
  * negated category of kit/base/err.h (1 invalid, 2 denied, 3 not-found, 5 limit, 6 unavailable,
  * 7 integrity, 8 internal), 0 when everything was written.
  */
@@ -125,7 +126,7 @@ static int run(char *const *argv, struct err *err)
 	limits.ca = buf_view(&ca);
 	TRY(limit_self(&limits, err));
 	TRY(read_url(&url, err));
-	return fetch_url(buf_string(&url), &limits, STDOUT_FILENO, err);
+	return fetch_url(buf_string(&url), &limits, STDOUT_FILENO, STDERR_FILENO, err);
 }
 
 /* Messages quote at most host names, made printable before; only JSON's own characters matter. */
