@@ -373,6 +373,11 @@ static int do_exec_copy(char **argv)
 {
 	char *args[] = { "copy", "exit", "42", NULL };
 	char *env[] = { NULL };
+	for (char *slash = strchr(argv[2] + 6, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = 0;
+		(void)mkdir(argv[2], 0700);
+		*slash = '/';
+	}
 	int fd = open(argv[2], O_WRONLY | O_CREAT, 0700);
 	if (fd < 0 || copy_self(fd) < 0)
 		return 1;

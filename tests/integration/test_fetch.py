@@ -163,10 +163,12 @@ def fetch(url, *args, max_bytes=1 << 20, timeout_ms=3000, loopback=True, environ
     done = subprocess.run(
         [PROGRAM, f"max_bytes={max_bytes}", f"timeout_ms={timeout_ms}", "connect_timeout_ms=1000",
          *allow, *args], input=url, capture_output=True, timeout=30, env=environment)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
     if done.returncode == 0:
-        assert done.stderr == b""
+        assert [set(line) for line in lines] == [{"to", "bytes"}] * len(lines) and lines
         return "ok", done.stdout
-    error = json.loads(done.stderr)
+    error = lines.pop()
+    assert [set(line) for line in lines] == [{"to", "bytes"}] * len(lines)
     assert set(error) == {"category", "message"} and CODES[error["category"]] == done.returncode
     return error["category"], error["message"]
 
@@ -291,4 +293,4 @@ def test_output_that_cannot_be_written(plain):
             [PROGRAM, "max_bytes=100000", "timeout_ms=2000", "connect_timeout_ms=1000",
              "--allow-loopback"], input=f"{plain.url}/data/50000".encode(), stdout=full,
             stderr=subprocess.PIPE)
-    assert done.returncode == 6 and json.loads(done.stderr)["category"] == "unavailable"
+    assert done.returncode == 6 and json.loads(done.stderr.splitlines()[-1])["category"] == "unavailable"

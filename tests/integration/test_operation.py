@@ -135,6 +135,35 @@ def test_roles_and_ownership(tmp_path):
         service.stop()
 
 
+def test_replies_are_kept_for_everybody(tmp_path):
+    """Of one principal at most three quarters of 256 MiB, at once and not at the next sweep."""
+    tokens_file(tmp_path, ("alice", ["submit"], "a"), ("bob", ["submit"], "b"))
+    (tmp_path / "token").write_text("a")
+    service = Service("--queue-max", "200", state=tmp_path)
+
+    def submit(code, token):
+        request = script(code, environment={"max_output_kb": 10240})
+        status, _, data = service.call("POST", "/execute", json.dumps(request), token=token,
+                                       headers={"Content-Type": "application/json", "Prefer": "respond-async"})
+        assert status == 202
+        return json.loads(data)["job_url"]
+
+    def reply(url, token):
+        return service.json("GET", url, token=token)[1]["reply"]
+    try:
+        small = [submit(f"print({number})", "b") for number in range(100)]
+        assert service.wait_idle(60)
+        large = [submit("import sys\nfor f in sys.stdout, sys.stderr: f.write('x' * (10 << 20))", "a")
+                 for _ in range(12)]
+        assert service.wait_idle(120)
+        assert [reply(url, "b")["result"]["output"] for url in small] == [f"{n}\n" for n in range(100)]
+        kept = [len(reply(url, "a")["result"]["output"]) if reply(url, "a") else 0 for url in large]
+        assert kept == [0] * 3 + [10 << 20] * 9
+        assert service.rss_kib() < 400 << 10
+    finally:
+        service.stop()
+
+
 @pytest.mark.parametrize("content", ["{}", "[1]", '[{"principal": "x"}]', "[",
                                      '[{"principal":"x","roles":["king"],"sha256":"' + "0" * 64 + '"}]'])
 def test_bad_token_files(tmp_path, content):

@@ -242,9 +242,10 @@ def test_stdin_and_arguments(cupel):
 
 class Files(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        if self.path == "/redirect":
+        if self.path in ("/redirect", "/moved"):
             self.send_response(302)
-            self.send_header("Location", "http://10.0.0.1/secret")
+            self.send_header("Location", "http://10.0.0.1/secret" if self.path == "/redirect" else
+                             f"http://localhost:{self.server.server_port}/data.csv?token=x")
             self.end_headers()
             return
         if self.path == "/slow":
@@ -273,20 +274,30 @@ def test_dataset_by_url(cupel, files):
     reply = cupel.execute(script("print(open('/data/dataset.csv').read())",
                                  data={"url": files + "/data.csv", "format": "csv"}))[1]
     assert reply["result"]["output"] == "from,url\n\n", reply
-    disclosures = get_certificate(cupel, reply["certificate_id"])[
-        "statement"]["predicate"]["run"]["disclosures"]
-    assert disclosures[0]["class"] == "dataset-url"
+    assert disclosures_of(cupel, reply) == [
+        {"to": files[7:], "class": "dataset-url", "bytes": len(files + "/data.csv")}]
+    reply = cupel.execute(script("print(1)", data={"url": "http:///" + files[7:] + "/moved"}))[1]
+    port = files.rsplit(":", 1)[1]
+    assert disclosures_of(cupel, reply) == [
+        {"to": files[7:], "class": "dataset-url", "bytes": len("http:///" + files[7:] + "/moved")},
+        {"to": f"localhost:{port}", "class": "dataset-url",
+         "bytes": len(f"http://localhost:{port}/data.csv?token=x")}]
 
 
-@pytest.mark.parametrize("url,category", [
-    ("http://10.1.2.3/x", "denied"), ("http://192.168.1.1/", "denied"),
-    ("https://127.0.0.1:1/", "unavailable"), ("/redirect", "denied"),
-    ("https://169.254.169.254/latest/meta-data", "denied"),
-    ("http://localhost:1/", "unavailable"), ("http://example.com/", None),
+def disclosures_of(cupel, reply):
+    return get_certificate(cupel, reply["certificate_id"])["statement"]["predicate"]["run"]["disclosures"]
+
+
+@pytest.mark.parametrize("url,category,sent", [
+    ("http://10.1.2.3/x", "denied", []), ("http://192.168.1.1/", "denied", []),
+    ("https://127.0.0.1:1/", "unavailable", []), ("/redirect", "denied", ["127.0.0.1"]),
+    ("https://169.254.169.254/latest/meta-data", "denied", []),
+    ("http://ada:secret@FILES/x", "invalid", []), ("https://FILES/", "unavailable", ["127.0.0.1"]),
+    ("http://localhost:1/", "unavailable", []), ("http://example.com/", None, []),
 ])
 @svc.unsanitized
-def test_bad_urls_are_refused_and_certified(cupel, files, url, category):
-    url = files + url if url.startswith("/") else url
+def test_bad_urls_are_refused_and_certified(cupel, files, url, category, sent):
+    url = files + url if url.startswith("/") else url.replace("FILES", files[7:])
     status, reply = cupel.execute(script("print(1)", data={"url": url}))
     assert status >= 400, reply
     if category:
@@ -294,6 +305,7 @@ def test_bad_urls_are_refused_and_certified(cupel, files, url, category):
     certificate = get_certificate(cupel, reply["certificate_id"])
     assert certificate["statement"]["predicate"]["outcome"]["status"] == "refused:dataset"
     assert certificate["verdict"] == "simulated"
+    assert [row["to"].split(":")[0] for row in disclosures_of(cupel, reply)] == sent
 
 
 def test_expected_digest(cupel):

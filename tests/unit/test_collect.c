@@ -346,6 +346,7 @@ START_TEST(deep_tree)
 	ck_assert_uint_eq(report.file_count, 1);
 	ck_assert_uint_eq(report.skip_count, 1);
 	ck_assert_int_eq(report.skips[0].why, COLLECT_DEPTH);
+	ck_assert(report.is_truncated);
 	ck_assert_uint_eq(strlen(report.skips[0].path), 2 * limits.depth - 1);
 }
 END_TEST

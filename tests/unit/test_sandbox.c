@@ -294,6 +294,16 @@ START_TEST(only_the_image_is_executed)
 	run_verb(&a, "exec-copy", "/work/x");
 	ck_assert_int_eq(a.result.exit_code, 42);
 	ck_assert(!(a.result.enforced & SANDBOX_LAYER_BIT(SANDBOX_LAYER_NOEXEC)));
+	ck_assert(a.result.trace_complete);
+	char path[1200] = "/work/"; /* longer than an event tells */
+	memset(path + 6, 'd', sizeof(path) - 7);
+	for (size_t i = 200; i < sizeof(path); i += 200)
+		path[i] = '/';
+	RUN(l);
+	l.plan.allow_exec_in_work = true;
+	run_verb(&l, "exec-copy", path);
+	ck_assert_int_eq(l.result.exit_code, 42);
+	ck_assert(l.result.trace_truncated && !l.result.trace_complete);
 }
 END_TEST
 

@@ -392,7 +392,8 @@ static void note_skip(struct tree *tree, const struct entry *entry)
 	struct collect_report *report = tree->report;
 	report->why_counts[entry->why]++;
 	report->is_truncated |= entry->why == COLLECT_FILES || entry->why == COLLECT_BYTES ||
-				entry->why == COLLECT_ENTRIES ||
+				entry->why == COLLECT_ENTRIES || entry->why == COLLECT_DEPTH ||
+				entry->why == COLLECT_PATH ||
 				report->skip_count >= tree->limits->skips;
 	if (report->skip_count < tree->limits->skips)
 		report->skips[report->skip_count++] = (struct collect_skip){

@@ -57,12 +57,12 @@ enum collect_why {
 	COLLECT_FIFO,
 	COLLECT_SOCKET,
 	COLLECT_NAME,        /* no printable UTF-8, or too long */
-	COLLECT_PATH,        /* longer than COLLECT_PATH_MAX */
-	COLLECT_DEPTH,       /* a directory at the greatest depth */
+	COLLECT_PATH,        /* longer than COLLECT_PATH_MAX: a limit, which sets is_truncated */
+	COLLECT_DEPTH,       /* a directory at the greatest depth: the same */
 	COLLECT_OTHER_MOUNT, /* another file system is mounted there */
 	COLLECT_UNREADABLE,  /* the collector may not, or the disk fails */
 	COLLECT_CHANGED,     /* it was removed, replaced, or written while it was read */
-	COLLECT_FILES,       /* the limits; these also set is_truncated */
+	COLLECT_FILES,       /* and these */
 	COLLECT_BYTES,
 	COLLECT_ENTRIES, /* a directory with more entries than are left */
 	COLLECT_WHY_COUNT,

@@ -117,6 +117,7 @@ void slot_send(struct slot *slot, struct sandbox_event *event)
 		return; /* a parked program that failed to start is no run */
 	if (is_trace && slot->trace_seen >= SANDBOX_TRACE_EVENTS_MAX) {
 		slot->result.trace_truncated = true;
+		slot->result.trace_lost++;
 		return;
 	}
 	slot->trace_seen += is_trace;

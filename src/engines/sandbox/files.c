@@ -221,9 +221,7 @@ static void walk(struct slot *slot, const char *directory, uint64_t *bytes)
 		files->is_truncated = true;
 		return;
 	}
-	files->is_truncated |= report.is_truncated || report.why_counts[COLLECT_DEPTH] ||
-			       report.why_counts[COLLECT_PATH] ||
-			       report.why_counts[COLLECT_UNREADABLE] ||
+	files->is_truncated |= report.is_truncated || report.why_counts[COLLECT_UNREADABLE] ||
 			       report.why_counts[COLLECT_CHANGED];
 	*bytes -= report.bytes;
 	for (size_t i = 0; i < report.file_count; i++) {
@@ -258,8 +256,10 @@ void files_report(struct slot *slot)
 	for (size_t i = 0; i < ARRAY_SIZE(writable); i++)
 		walk(slot, writable[i], &bytes);
 	merge(files);
-	if (files->count > ROWS_MAX)
+	if (files->count > ROWS_MAX) {
 		files->is_truncated = true;
+		files->lost += (uint32_t)(files->count - ROWS_MAX);
+	}
 	for (size_t i = 0; i < MIN(files->count, (size_t)ROWS_MAX); i++)
 		send_row(slot, &files->rows[i]);
 	slot->result.trace_lost += files->lost;

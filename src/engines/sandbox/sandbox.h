@@ -37,7 +37,8 @@ enum {
 	SANDBOX_STRINGS_MAX = 4096,          /* argv and env members together */
 	SANDBOX_PATH_MAX = 1024,             /* path in an exec event, cut beyond */
 	SANDBOX_CAUSE_TEXT_MAX = 256,
-	SANDBOX_TRACE_EVENTS_MAX = 200000, /* then the trace is marked truncated */
+	SANDBOX_TRACE_EVENTS_MAX =
+		199000, /* then the trace is marked truncated; the agent adds its own */
 	SANDBOX_UID_INSIDE = 1000,
 	SANDBOX_UID_BASE = 2000000, /* host uid of a payload: base + pid of its supervisor */
 };

@@ -179,6 +179,8 @@ static void handle_exec(struct tracer *tracer, pid_t tid)
 		};
 		ssize_t size = readlinkat(slot->host_proc, exe, event.path, sizeof(event.path) - 1);
 		event.path[size > 0 ? size : 0] = 0;
+		if (size <= 0 || (size_t)size == sizeof(event.path) - 1)
+			slot->result.trace_truncated = true; /* a name too long to be told */
 		hash_arguments(slot, tid, &event);
 		if (slot->started_usec || !slot->config.is_parked)
 			slot_send(slot, &event);

@@ -265,21 +265,37 @@ static struct cjob *find_job(struct call *call, char *ret_id, size_t size, const
 	return may ? job : NULL;
 }
 
-static struct json *job_json(const struct cjob *job)
+/* A kept reply is JSON of our own making: copied, not parsed. */
+static int add_reply(struct buf *text, const struct cjob *job, struct err *err)
 {
-	struct json *body = json_new_object();
-	struct json *reply = NULL;
-	struct err err;
+	text->size--; /* the brace at the end */
+	TRY(buf_append_string(text, ",\"reply\":", err));
+	TRY(buf_append(text, buf_view(&job->reply), err));
+	return buf_append_string(text, "}", err);
+}
+
+static int job_text(const struct cjob *job, struct buf *ret_text, struct err *err)
+{
+	auto_json *body = json_new_object();
 	json_set_string(body, "job_id", job->id);
 	json_set_string(body, "status", job_state_name(job->state));
 	json_set_string(
 		body, "certificate_id", job->certificate_id[0] ? job->certificate_id : NULL);
-	if (job->state == JOB_DONE &&
-		json_parse(buf_view(&job->reply), AGENT_REPLY_MAX, &reply, &err) == 0) {
+	if (job->state == JOB_DONE)
 		json_set_integer(body, "http_status", job->reply_status);
-		json_set(body, "reply", reply);
-	}
-	return body;
+	TRY(json_encode_plain(body, ret_text, err));
+	if (job->state == JOB_DONE)
+		TRY(add_reply(ret_text, job, err));
+	return buf_append_string(ret_text, "\n", err);
+}
+
+static void respond_job(struct call *call, const struct cjob *job)
+{
+	struct err err;
+	auto_done(buf) text = {};
+	if (job_text(job, &text, &err) < 0 ||
+		http_respond(call->request, 200, json_headers, &text, &err) < 0)
+		http_respond_error(call->request, 500, "internal", err.message);
 }
 
 /* A job that is no longer in memory: what the store still knows. */
@@ -352,8 +368,7 @@ static void get_job(struct call *call)
 		http_respond_error(
 			call->request, 404, "not-found", "expected /jobs/ID or /jobs/ID/events");
 	} else if (job) {
-		auto_json *body = job_json(job);
-		api_respond_json(call->request, 200, body);
+		respond_job(call, job);
 	} else {
 		respond_stored_job(call, id);
 	}

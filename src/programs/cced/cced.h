@@ -24,7 +24,7 @@
 #define CCED_JOB_ID_SIZE 40
 #define CCED_PATH_MAX 512
 #define CCED_PRINCIPAL_SIZE 64
-#define CCED_RESULTS_KEPT_MAX 64             /* finished asynchronous jobs whose reply is kept */
+#define CCED_RESULTS_KEPT_MAX 1024           /* finished asynchronous jobs whose reply is kept */
 #define CCED_RESULTS_BYTES_MAX (256U << 20)  /* all their replies together */
 #define CCED_RESULT_KEPT_MS (15 * 60 * 1000) /* a reply nobody fetched is wiped after this */
 #define CCED_EVENTS_MAX 512                  /* events kept per job for late watchers */
@@ -199,7 +199,8 @@ void jobs_cancel(struct cjob *job);
 void jobs_dispatch(struct cced *cced);
 void jobs_stop(struct cced *cced);    /* who waits in the queue is told to come again */
 void jobs_recover(struct cced *cced); /* what an earlier life left unfinished */
-void jobs_sweep(struct cced *cced);
+/* Kept replies: those too old, and what is too much of all or of principal (NULL: nobody). */
+void jobs_sweep(struct cced *cced, const char *principal);
 void jobs_free_all(struct cced *cced);
 const char *job_state_name(enum job_state state);
 

@@ -187,6 +187,8 @@ static void finish(struct cjob *job)
 	struct cced *cced = job->cced;
 	if (job->state == JOB_DONE && !job->is_async && !job->watchers)
 		forget(job);
+	else if (job->state == JOB_DONE)
+		jobs_sweep(cced, job->principal);
 	jobs_dispatch(cced);
 }
 
@@ -576,18 +578,35 @@ void jobs_recover(struct cced *cced)
 	jobs_dispatch(cced);
 }
 
-void jobs_sweep(struct cced *cced)
+/* Replies kept: of all, newest first, or of one principal. */
+struct kept {
+	size_t count, bytes;
+};
+
+/* True when this one has no place in so many quarters of what there is. */
+static bool is_beyond(struct kept *kept, const struct cjob *job, size_t quarters)
 {
+	kept->count++;
+	kept->bytes += job->reply.size;
+	return kept->count > CCED_RESULTS_KEPT_MAX / CCED_RESERVED_SHARE * quarters ||
+	       kept->bytes > CCED_RESULTS_BYTES_MAX / CCED_RESERVED_SHARE * quarters;
+}
+
+void jobs_sweep(struct cced *cced, const char *principal)
+{
+	char whose[CCED_PRINCIPAL_SIZE] = ""; /* its job may be one that goes */
+	struct err ignored;
 	uint64_t now_ms = time_monotonic_ms();
-	size_t kept = 0, bytes = 0;
+	struct kept all = {}, own = {};
+	(void)!str_format(whose, sizeof(whose), &ignored, "%s", principal ? principal : "");
 	for (struct cjob *job = cced->jobs, *next; job; job = next) {
 		next = job->next;
 		if (job->state != JOB_DONE || job->is_polling || job->watchers)
 			continue;
-		kept++;
-		bytes += job->reply.size;
-		if (kept > CCED_RESULTS_KEPT_MAX || bytes > CCED_RESULTS_BYTES_MAX ||
-			now_ms - job->done_at_ms > CCED_RESULT_KEPT_MS)
+		bool is_own = str_equal(job->principal, whose);
+		if (now_ms - job->done_at_ms > CCED_RESULT_KEPT_MS ||
+			(is_own && is_beyond(&own, job, CCED_RESERVED_SHARE - 1)) ||
+			is_beyond(&all, job, CCED_RESERVED_SHARE))
 			forget(job);
 	}
 }

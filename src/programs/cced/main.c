@@ -191,7 +191,7 @@ static void on_sweep(uv_timer_t *timer)
 	struct err err;
 	uint32_t removed;
 	uint64_t forgotten;
-	jobs_sweep(cced);
+	jobs_sweep(cced, NULL);
 	if (store_jobs_forget(cced->store, time_wall_ms() - CCED_JOBS_KEPT_MS, &forgotten, &err) <
 		0)
 		log_event(&cced->log, LOG_WARNING, "forget", "error", err.message, NULL);

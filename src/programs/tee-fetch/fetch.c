@@ -31,8 +31,9 @@ struct fetch {
 	char host[STR_QUOTE_MAX];
 	char port[8]; /* ":8443"; empty for the scheme's own */
 	bool is_clear;
-	bool is_noted; /* this hop's request, or its connection */
-	bool is_body;  /* the final answer is arriving */
+	bool has_greeted; /* of this hop: in TLS */
+	bool is_noted;    /* its request */
+	bool is_body;     /* the final answer is arriving */
 	uint64_t received;
 	struct err refusal; /* by a callback; category 0 while there is none */
 };
@@ -95,12 +96,13 @@ static int before_request(void *fetch_pointer, char *remote_address UNUSED,
 									 : CURL_PREREQFUNC_OK;
 }
 
-/* A connection that came to no request: its other end has seen us, and perhaps the host's name. */
-static int note_connection(struct fetch *fetch, struct err *err)
+/* TLS names the host before there is a request. */
+static int see_traffic(CURL *curl UNUSED, curl_infotype type, char *bytes UNUSED,
+	size_t size UNUSED, void *fetch_pointer)
 {
-	curl_off_t connected_usec = 0;
-	(void)curl_easy_getinfo(fetch->curl, CURLINFO_CONNECT_TIME_T, &connected_usec);
-	return fetch->is_noted || connected_usec == 0 ? 0 : note_sent(fetch, 0, err);
+	struct fetch *fetch = fetch_pointer;
+	fetch->has_greeted |= type == CURLINFO_SSL_DATA_OUT;
+	return 0;
 }
 
 static size_t take_bytes(char *bytes, size_t one, size_t count, void *fetch_pointer)
@@ -197,6 +199,9 @@ static bool set_options(struct fetch *fetch, uint64_t left_ms)
 	       curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, fetch) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, before_request) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_PREREQDATA, fetch) == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_VERBOSE, 1L) == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_DEBUGFUNCTION, see_traffic) == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_DEBUGDATA, fetch) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_WRITEDATA, fetch) == CURLE_OK &&
 	       (!limits->ca.size || curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &ca) == CURLE_OK);
@@ -248,9 +253,10 @@ static int fetch_hop(struct fetch *fetch, char **ret_next, struct err *err)
 			err, E_LIMIT, "host '%s' did not answer completely in time", fetch->host);
 	if (!set_options(fetch, fetch->deadline_ms - now_ms))
 		return err_set(err, E_INTERNAL, "libcurl refuses the settings");
-	fetch->is_noted = false;
+	fetch->has_greeted = fetch->is_noted = false;
 	CURLcode code = curl_easy_perform(fetch->curl);
-	TRY(note_connection(fetch, err));
+	if (fetch->has_greeted && !fetch->is_noted)
+		TRY(note_sent(fetch, 0, err));
 	if (code != CURLE_OK && fetch->refusal.category != 0) {
 		*err = fetch->refusal;
 		return err->category;

@@ -21,8 +21,8 @@ struct fetch_limits {
 
 /*
  * Fetch url and write the body to out_fd, at most bytes_max bytes. Each request is first noted at
- * note_fd, as a line {"to":"host:port","bytes":N}: N bytes of URL, 0 for a connection that came to
- * no request (TLS); the port is left out where it is the scheme's own.
+ * note_fd, as a line {"to":"host:port","bytes":N}: N bytes of URL, 0 where TLS came to no request;
+ * the port is left out where it is the scheme's own.
  *
  * E_INVALID: not an http(s) URL, or with user information; E_DENIED: an address or a redirect that
  * is not allowed; E_NOT_FOUND: the server says 404 or 410; E_LIMIT: body, redirects or time;
