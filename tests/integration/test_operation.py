@@ -13,7 +13,7 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from service import CCED, Service, children_of, our_processes, program, script  # noqa: E402
+from service import CCED, Service, children_of, our_processes, program, script, unsanitized  # noqa: E402
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces and mounts")
 
@@ -135,6 +135,7 @@ def test_roles_and_ownership(tmp_path):
         service.stop()
 
 
+@unsanitized
 def test_replies_are_kept_for_everybody(tmp_path):
     """Of one principal at most three quarters of 256 MiB, at once and not at the next sweep."""
     tokens_file(tmp_path, ("alice", ["submit"], "a"), ("bob", ["submit"], "b"))
