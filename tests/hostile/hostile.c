@@ -162,6 +162,14 @@ static int do_disk(char **argv)
 	}
 }
 
+static int do_nofile(char **argv)
+{
+	(void)argv;
+	struct rlimit limit;
+	return getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+	       printf("%llu\n", (unsigned long long)limit.rlim_max) < 0;
+}
+
 static int do_inodes(char **argv)
 {
 	(void)argv;
@@ -967,6 +975,7 @@ static const struct {
 	{ "memory-child", do_memory_child },
 	{ "disk", do_disk },
 	{ "inodes", do_inodes },
+	{ "nofile", do_nofile },
 	{ "file", do_file },
 	{ "file-of-a-child", do_file_of_a_child },
 	{ "fork", do_fork },

@@ -55,6 +55,24 @@ CODE = {
                        "print(os.waitpid(p, 0)[1] >> 8)\nexit(5)",
     "child that fails": "import os, time\np = os.fork()\nif p == 0: 1/0\ntime.sleep(.1)\n"
                         "print(os.waitpid(p, 0)[1] >> 8)\nexit(5)",
+    "child that speaks for its parent": """
+import os, time
+if os.fork() == 0:
+    for how in (lambda: os.write(65, b'\\0'),
+                lambda: open(f'/proc/{os.getppid()}/fd/65', 'wb', 0).write(b'\\0')):
+        try:
+            how()
+        except OSError:
+            pass
+    os._exit(0)
+os.wait()
+time.sleep(.1)
+print('mine')
+exit(5)
+""",
+    "no core file, no advice": "import os\nprint(open('/proc/self/coredump_filter').read())\n"
+                               "f = os.open('/usr/bin/python3', 0)\n"
+                               "print(os.posix_fadvise(f, 0, 0, os.POSIX_FADV_DONTNEED))",
     "child that goes on": "import os, time\nif os.fork() == 0:\n  print('child', flush=True)\nelse:\n"
                           "  os.wait()\n  time.sleep(.1)\n  print('parent')",
     "multiprocessing": "import multiprocessing as m\nwith m.Pool(2) as p: print(p.map(abs, [-1, 2]))",

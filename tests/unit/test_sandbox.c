@@ -180,6 +180,21 @@ START_TEST(disk)
 }
 END_TEST
 
+START_TEST(descriptors_of_all_tasks)
+{
+	static const struct {
+		uint32_t tasks;
+		const char *files;
+	} rows[] = { { 63, "4096\n" }, { 64, "4096\n" }, { 65, "4032\n" }, { 32768, "128\n" } };
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		RUN(r);
+		r.plan.limits.tasks = rows[i].tasks;
+		run_verb(&r, "nofile");
+		ck_assert_str_eq(buf_string(&r.out), rows[i].files);
+	}
+}
+END_TEST
+
 START_TEST(output_cap)
 {
 	static const struct {
@@ -1029,10 +1044,10 @@ START_TEST(probing)
 END_TEST
 
 UNIT_MAIN("sandbox", exit_codes, signals, output_and_environment, all_layers_are_enforced_here,
-	wall_time, cpu_time, memory, disk, output_cap, processes, threads_are_not_processes,
-	bombs_end, only_the_image_is_executed, the_root_is_read_only, foreign_interfaces,
-	unknown_program, trace, job_control_works_under_trace, standard_input, cancelling,
-	cancelled_before_its_run, input_that_waits_stops_no_clock,
+	wall_time, cpu_time, memory, disk, descriptors_of_all_tasks, output_cap, processes,
+	threads_are_not_processes, bombs_end, only_the_image_is_executed, the_root_is_read_only,
+	foreign_interfaces, unknown_program, trace, job_control_works_under_trace, standard_input,
+	cancelling, cancelled_before_its_run, input_that_waits_stops_no_clock,
 	statistics_that_nobody_takes_stop_no_clock, refused_forks_give_no_room,
 	a_parked_one_that_told_is_over, a_parked_one_serves_its_program_only,
 	a_parked_one_without_its_directory, a_plan_that_comes_early, callers_of_another_class,

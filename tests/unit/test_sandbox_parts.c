@@ -20,7 +20,7 @@
 #include "kit/base/fd.h"
 #include "unit.h"
 
-enum { FILTER_SIZE_GOAL = 202, LOCK_SIZE_GOAL = 64, NUMBERS = 1024, X32 = 0x40000000 };
+enum { FILTER_SIZE_GOAL = 204, LOCK_SIZE_GOAL = 64, NUMBERS = 1024, X32 = 0x40000000 };
 
 #define ALLOWED SECCOMP_RET_ALLOW
 #define REFUSED(error) (SECCOMP_RET_ERRNO | (error))

@@ -32,6 +32,7 @@
 #include "engines/sandbox/copy.h"
 #include "engines/sandbox/files.h"
 #include "engines/sandbox/filter.h"
+#include "engines/sandbox/note.h"
 #include "engines/sandbox/rootless.h"
 #include "engines/sandbox/sys.h"
 #include "kit/base/fd.h"
@@ -85,12 +86,25 @@ static void become_ordinary_for_oom(void)
 		(void)!pwrite(fd, "0", 1, 0);
 }
 
+/*
+ * No memory of ours or of a payload in a core file: also where core_pattern names a socket, which
+ * looks at no limit. Inherited by all.
+ */
+static void leave_no_core(void)
+{
+	struct err ignored;
+	auto_close fd = -1;
+	if (fd_open("/proc/self/coredump_filter", O_WRONLY, 0, &fd, &ignored) == 0)
+		(void)!write(fd, "0", 1);
+}
+
 int build_become(struct slot *slot, struct err *err)
 {
 	sigset_t all;
 	(void)sigfillset(&all);
 	(void)umask(0);
 	become_ordinary_for_oom();
+	leave_no_core();
 	slot->host_uid = SANDBOX_UID_BASE + (uint32_t)getpid();
 	TRY(rootless_enter(slot, err));
 	if (!slot->is_rootless)
@@ -584,7 +598,7 @@ static int start_payload(struct slot *slot, struct err *err)
 	else if (slot->config.is_prepared)
 		TRY(make_pipe(slot->job, err));
 	if (slot->config.is_parked)
-		TRY(make_pipe(slot->note, err));
+		TRY(note_open(&slot->note[0], &slot->note[1], err));
 	if (is_spawner)
 		slot->payload_stack = (uint8_t *)next_stack(slot) + SLOT_STACK_BYTES;
 	else if (setns(slot->init_pidfd, CLONE_NEWPID) < 0)

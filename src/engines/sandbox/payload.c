@@ -30,8 +30,10 @@
 #include "kit/base/attr.h"
 
 enum {
-	FILES_MAX = 4096,   /* open descriptors per process; their memory is charged */
-	SIGNALS_MAX = 1024, /* queued signals and POSIX timers */
+	FILES_MAX = 4096, /* open descriptors per process; their memory is charged */
+	FILES_MIN = 128,
+	WAITS_MAX = 64 * FILES_MAX, /* descriptors times tasks: 35 MiB in poll() */
+	SIGNALS_MAX = 1024,         /* queued signals and POSIX timers */
 	LOCKED_BYTES_MAX = 65536,
 	STACK_BYTES_MAX = 64 << 20,
 	STACK_BYTES = 8 << 20,
@@ -68,6 +70,9 @@ static long set_rlimit(int resource, struct rlimit wanted)
 static long set_rlimits(const struct slot *slot, const char **ret_step)
 {
 	const struct sandbox_limits *limits = &slot->parsed.plan.limits;
+	/* Each task can wait for all of them at once, in memory that no group counts. */
+	rlim_t files = MAX(
+		MIN((rlim_t)WAITS_MAX / limits->tasks, (rlim_t)FILES_MAX), (rlim_t)FILES_MIN);
 	const struct {
 		int resource;
 		struct rlimit value;
@@ -78,7 +83,7 @@ static long set_rlimits(const struct slot *slot, const char **ret_step)
 		 * payload's memory, data included, would be written to the host's disk.
 		 */
 		{ RLIMIT_CORE, { 1, 1 } },
-		{ RLIMIT_NOFILE, { FILES_MAX, FILES_MAX } },
+		{ RLIMIT_NOFILE, { files, files } },
 		{ RLIMIT_SIGPENDING, { SIGNALS_MAX, SIGNALS_MAX } },
 		{ RLIMIT_MEMLOCK, { LOCKED_BYTES_MAX, LOCKED_BYTES_MAX } },
 		{ RLIMIT_MSGQUEUE, { 0, 0 } },

@@ -392,7 +392,10 @@ int sandbox_receive(
 /* End the sandbox, wait until it is gone, close. Accepts -1; sets *control to -1. */
 void sandbox_close(int *control);
 
-/* Ask for an end with cause "cancelled"; DONE and GONE still come. E_UNAVAILABLE when gone. */
+/*
+ * Ask for an end with cause "cancelled"; DONE and GONE still come. E_UNAVAILABLE when gone. One
+ * that comes after the DONE of a warm sandbox or a zygote ends that: its next run is cancelled.
+ */
 int sandbox_cancel(int control, struct err *err) MUST_CHECK;
 
 /*

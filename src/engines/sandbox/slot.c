@@ -34,6 +34,7 @@
 #include "engines/sandbox/events.h"
 #include "engines/sandbox/files.h"
 #include "engines/sandbox/locks.h"
+#include "engines/sandbox/note.h"
 #include "engines/sandbox/sys.h"
 #include "engines/sandbox/tracer.h"
 #include "engines/sandbox/warm.h"
@@ -269,7 +270,8 @@ static void handle_note(struct loop *loop)
 {
 	struct slot *slot = loop->slot;
 	uint8_t note;
-	if (read(slot->note[0], &note, 1) != 1) {
+	pid_t sender;
+	if (!note_take(slot->note[0], &note, &sender)) {
 		fd_close(&slot->note[0]); /* it closed its end: its death will tell */
 		return;
 	}
@@ -277,6 +279,8 @@ static void handle_note(struct loop *loop)
 		slot->has_note = true;
 		return;
 	}
+	if (sender != slot->payload_pid)
+		return; /* a child that has the descriptor, too, does not speak for it */
 	/* As good as an exit: the program can choose both. Tearing it down is not waited for. */
 	slot->has_told_exit = true;
 	slot_usage_now(slot, slot->cgroup.backend == SANDBOX_BACKEND_NONE, &loop->usage);

@@ -26,6 +26,7 @@
 #include <sys/prctl.h>
 
 #include "engines/sandbox/build.h"
+#include "engines/sandbox/note.h"
 #include "engines/sandbox/sys.h"
 #include "engines/sandbox/zygote.h"
 #include "kit/base/fd.h"
@@ -38,19 +39,22 @@ int warm_send_files(struct slot *slot, struct err *err)
 		bool is_read_by_us;
 		bool is_copied;
 	} pipes[] = { { &slot->in.to, false, true }, { &slot->out.from, true, true },
-		{ &slot->error.from, true, true }, { &slot->job[1], false, false },
-		{ &slot->note[0], true, false } };
+		{ &slot->error.from, true, true }, { &slot->job[1], false, false } };
+	enum { NOTE_AT = ARRAY_SIZE(pipes) };
 	int theirs[WARM_FILES_MAX] = { -1, -1, -1, -1, -1, slot->ruleset };
-	size_t pipe_count = slot->config.is_zygote ? ARRAY_SIZE(pipes) : SLOT_STREAMS;
+	bool is_zygote = slot->config.is_zygote;
+	size_t pipe_count = is_zygote ? ARRAY_SIZE(pipes) : SLOT_STREAMS;
 	/* The rules are for a zygote's child, if this kernel has Landlock. */
-	size_t count = pipe_count + (slot->config.is_zygote && slot->ruleset >= 0);
+	size_t count = pipe_count + is_zygote + (is_zygote && slot->ruleset >= 0);
 	int status = 0;
 	for (size_t i = 0; status == 0 && i < pipe_count; i++)
 		status = build_stream(slot, pipes[i].is_read_by_us, pipes[i].is_copied,
 			pipes[i].ours, &theirs[i], err);
+	if (status == 0 && is_zygote)
+		status = note_open(&slot->note[0], &theirs[NOTE_AT], err);
 	if (status == 0)
 		status = fd_send(slot->resident_control, view_of("F", 1), theirs, count, err);
-	for (size_t i = 0; i < pipe_count; i++)
+	for (size_t i = 0; i < pipe_count + is_zygote; i++)
 		fd_close(&theirs[i]);
 	return status;
 }
@@ -137,4 +141,5 @@ void warm_reset(struct slot *slot)
 	slot->started_usec = slot->ended_usec = 0;
 	slot->has_cause = slot->payload_reaped = false;
 	slot->has_note = slot->has_told_exit = false;
+	slot->in.bytes = slot->out.bytes = slot->error.bytes = 0;
 }
