@@ -59,6 +59,7 @@ CODE = {
 import os, time
 if os.fork() == 0:
     for how in (lambda: os.write(65, b'\\0'),
+                lambda: __import__('socket').socket(fileno=os.dup(65)).send(b''),
                 lambda: open(f'/proc/{os.getppid()}/fd/65', 'wb', 0).write(b'\\0')):
         try:
             how()

@@ -29,9 +29,10 @@ bool note_take(int ours, uint8_t *ret_note, pid_t *ret_sender)
 		.msg_control = &control,
 		.msg_controllen = sizeof(control) };
 	struct ucred sender = {};
-	if (recvmsg(ours, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1)
+	ssize_t size = recvmsg(ours, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (size < 0 || !CMSG_FIRSTHDR(&message)) /* an end has no sender, an empty message has */
 		return false;
-	if (CMSG_FIRSTHDR(&message) && control.head.cmsg_type == SCM_CREDENTIALS)
+	if (size == 1 && control.head.cmsg_type == SCM_CREDENTIALS)
 		memcpy(&sender, CMSG_DATA(&control.head), sizeof(sender));
 	*ret_sender = sender.pid;
 	return true;

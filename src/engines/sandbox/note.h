@@ -17,7 +17,8 @@
 /* Both ends; the first is ours. E_UNAVAILABLE. */
 int note_open(int *ret_ours, int *ret_theirs, struct err *err) MUST_CHECK;
 
-/* Take one without waiting: its byte, and whose it is. False when there will be no more. */
+/* Take one without waiting: its byte, and whose it is (0: of nobody that counts). False when there
+ * will be no more. */
 bool note_take(int ours, uint8_t *ret_note, pid_t *ret_sender);
 
 #endif

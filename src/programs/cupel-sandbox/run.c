@@ -78,14 +78,17 @@ static void show_line(struct run *run, struct view line)
 static void show_event(struct run *run, const struct sandbox_event *event)
 {
 	auto_done(buf) line = {};
-	auto_free char *path = collect_escape(view_string(event->path));
+	auto_free char *path = NULL;
 	struct err ignored;
-	unsigned long long at_usec = event->t_usec;
-	int status = event->kind == SANDBOX_EVENT_EXEC
-			     ? buf_append_format(&line, &ignored, "[%llu us] %u from %u: exec %s\n",
-				       at_usec, event->pid, event->ppid, path)
-			     : buf_append_format(&line, &ignored, "[%llu us] %u: exit %d\n",
-				       at_usec, event->pid, event->exit_code);
+	int status = buf_append_format(
+		&line, &ignored, "[%llu us] %u", (unsigned long long)event->t_usec, event->pid);
+	if (status == 0 && event->kind == SANDBOX_EVENT_EXEC) {
+		path = collect_escape(view_string(event->path));
+		status = buf_append_format(
+			&line, &ignored, " from %u: exec %s\n", event->ppid, path);
+	} else if (status == 0) {
+		status = buf_append_format(&line, &ignored, ": exit %d\n", event->exit_code);
+	}
 	if (status == 0)
 		show_line(run, buf_view(&line));
 }
