@@ -59,14 +59,14 @@ static bool is_disk_full(void)
 void cause_memory(struct slot *slot)
 {
 	slot->result.statistics.oom_kills = cgroup_oom_kills(&slot->cgroup);
-	if (slot->result.statistics.oom_kills && slot->has_cause &&
-		slot->result.cause != SANDBOX_CAUSE_MEMORY)
-		slot->result.limits_hit |= 1u << SANDBOX_CAUSE_MEMORY; /* others, being killed */
-	if (slot->result.statistics.oom_kills)
-		slot_end(slot, SANDBOX_CAUSE_MEMORY,
-			cgroup_is_at_limit(&slot->cgroup) ? "needed more memory than its limit"
-							  : "killed because the machine, or a "
-							    "group above, had no more memory");
+	if (!slot->result.statistics.oom_kills)
+		return;
+	slot_end(slot, SANDBOX_CAUSE_MEMORY,
+		cgroup_is_at_limit(&slot->cgroup) ? "needed more memory than its limit"
+						  : "killed because the machine, or a "
+						    "group above, had no more memory");
+	if (slot->result.cause != SANDBOX_CAUSE_MEMORY) /* others, while they were killed */
+		slot->result.limits_hit |= 1u << SANDBOX_CAUSE_MEMORY;
 }
 
 /* A program that ended badly after a limit refused it something ended by that limit. */

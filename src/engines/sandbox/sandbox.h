@@ -37,8 +37,7 @@ enum {
 	SANDBOX_STRINGS_MAX = 4096,          /* argv and env members together */
 	SANDBOX_PATH_MAX = 1024,             /* path in an exec event, cut beyond */
 	SANDBOX_CAUSE_TEXT_MAX = 256,
-	SANDBOX_TRACE_EVENTS_MAX =
-		199000, /* then the trace is marked truncated; the agent adds its own */
+	SANDBOX_TRACE_EVENTS_MAX = 199000, /* then it is truncated; the agent adds its own */
 	SANDBOX_UID_INSIDE = 1000,
 	SANDBOX_UID_BASE = 2000000, /* host uid of a payload: base + pid of its supervisor */
 };
@@ -325,13 +324,15 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
  *
  * plan    its limits, host name, trace, may_lack and allow_exec_in_work bind the later plan, which
  *         may differ in argv, env, cwd, stat interval, results, in wall and output limits, and
- *         have a smaller file limit (warm, zygote: up to the disk's); and another cpu limit, an
- * ordinary user's a smaller one files   root_fd and mask_fd; the others come later tier
- * SANDBOX_TIER_HOT: argv is not used (give any). SANDBOX_TIER_PARKED: argv is an interpreter with a
- * trusted bootstrap that runs now, warms up, writes one byte to descriptor 65, then reads its job
- * from descriptor 64 to the end: NUL-terminated strings cwd, the number of arguments, argv...,
- * env.... When done it writes its exit code as one byte to descriptor 65 and waits a little: what
- * it used is looked up, and it is killed. The later argv names the same program.
+ *         have a smaller file limit (warm, zygote: up to the disk's); and another cpu limit,
+ *         an ordinary user's a smaller one
+ * files   root_fd and mask_fd; the others come later
+ * tier    SANDBOX_TIER_HOT: argv is not used (give any).
+ *         SANDBOX_TIER_PARKED: argv is an interpreter with a trusted bootstrap that runs now,
+ *         warms up, writes one byte to descriptor 65, then reads its job from descriptor 64 to the
+ *         end: NUL-terminated strings cwd, the number of arguments, argv..., env.... When done it
+ *         writes its exit code as one byte to descriptor 65 and waits a little: what it used is
+ *         looked up, and it is killed. The later argv names the same program.
  *
  *         SANDBOX_TIER_WARM: as hot, but for many runs of ONE tenant, one after the other. A run
  *         ends with READY instead of GONE: nothing of it is left but the numbers the kernel has

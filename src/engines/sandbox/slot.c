@@ -190,10 +190,10 @@ static void drain(struct loop *loop, struct slot_copy *copy, const char *name)
 
 static void drain_output(struct loop *loop)
 {
-	const struct slot *slot = loop->slot;
+	struct slot *slot = loop->slot;
 	loop->is_hurried |= slot->has_cause && slot->result.cause == SANDBOX_CAUSE_CANCELLED;
-	drain(loop, &loop->slot->out, "stdout");
-	drain(loop, &loop->slot->error, "stderr");
+	drain(loop, &slot->out, "stdout");
+	drain(loop, &slot->error, "stderr");
 }
 
 /* What it left in the pipes may be too much, so that is looked at before the exit counts. */

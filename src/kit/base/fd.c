@@ -183,10 +183,11 @@ static bool is_special(const char *path)
 static int standard_stream_of(const char *path)
 {
 	struct stat named, open;
+	bool is_there = stat(path, &named) == 0;
 	int found = -1;
-	for (int fd = STDERR_FILENO; fd >= STDOUT_FILENO; fd--)
-		if (stat(path, &named) == 0 && fstat(fd, &open) == 0 &&
-			named.st_dev == open.st_dev && named.st_ino == open.st_ino)
+	for (int fd = STDERR_FILENO; is_there && fd >= STDOUT_FILENO; fd--)
+		if (fstat(fd, &open) == 0 && named.st_dev == open.st_dev &&
+			named.st_ino == open.st_ino)
 			found = fd;
 	return found;
 }

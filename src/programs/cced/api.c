@@ -277,14 +277,15 @@ static int add_reply(struct buf *text, const struct cjob *job, struct err *err)
 static int job_text(const struct cjob *job, struct buf *ret_text, struct err *err)
 {
 	auto_json *body = json_new_object();
+	bool has_reply = job->state == JOB_DONE && job->reply.size;
 	json_set_string(body, "job_id", job->id);
 	json_set_string(body, "status", job_state_name(job->state));
 	json_set_string(
 		body, "certificate_id", job->certificate_id[0] ? job->certificate_id : NULL);
-	if (job->state == JOB_DONE)
+	if (has_reply)
 		json_set_integer(body, "http_status", job->reply_status);
 	TRY(json_encode_plain(body, ret_text, err));
-	if (job->state == JOB_DONE)
+	if (has_reply)
 		TRY(add_reply(ret_text, job, err));
 	return buf_append_string(ret_text, "\n", err);
 }

@@ -33,7 +33,6 @@ struct fetch {
 	bool is_clear;
 	bool has_greeted; /* of this hop: in TLS */
 	bool is_noted;    /* its request */
-	bool is_body;     /* the final answer is arriving */
 	uint64_t received;
 	struct err refusal; /* by a callback; category 0 while there is none */
 };
