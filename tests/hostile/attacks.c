@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -370,6 +371,22 @@ static int do_abstract(char **argv)
 	return 0;
 }
 
+/* A socket, a FIFO and a lock of the host, in a directory that both have: errno, bytes read, errno.
+ */
+static int do_meet(char **argv)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	if (chdir(argv[2]) < 0)
+		return errno;
+	strcpy(address.sun_path, "socket");
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	printf("%d", connect(fd, (struct sockaddr *)&address, sizeof(address)) ? errno : 0);
+	printf(" %d", (int)read(open("fifo", O_RDONLY | O_NONBLOCK), &address, 1));
+	fd = open("file", O_RDONLY);
+	printf(" %d\n", fd < 0 || flock(fd, LOCK_EX | LOCK_NB) ? errno : 0);
+	return 0;
+}
+
 /* Write the memory of a process of one's own: what a debugger does, and a forger of arguments. */
 static int do_sibling_memory(char **argv)
 {
@@ -550,6 +567,7 @@ static const struct {
 	{ "list", do_list },
 	{ "list-fds", do_list_fds },
 	{ "abstract", do_abstract },
+	{ "meet", do_meet },
 	{ "sibling-memory", do_sibling_memory },
 	{ "chain", do_chain },
 	{ "kill-births", do_kill_births },

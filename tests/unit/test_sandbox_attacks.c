@@ -3,12 +3,15 @@
  * other file tries. Runs in the cold, hot, warm and zygote tier.
  */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "sandbox_input.h"
 #include "sandbox_run.h"
 
 #define RUN(name)            \
@@ -231,6 +234,55 @@ START_TEST(abstract_names_are_not_shared)
 }
 END_TEST
 
+/* And what was made for the run alone is mounted as it is. */
+START_TEST(inputs_lead_to_nobody)
+{
+	static const struct attack both[] = {
+		{ { "meet", "/app" }, SANDBOX_CAUSE_EXITED, 0, "111 0 0\n" },
+		{ { "meet", "/data" }, SANDBOX_CAUSE_EXITED, 0, "111 0 0\n" },
+		{ { "write", "/data/file" }, SANDBOX_CAUSE_EXITED, EROFS, NULL },
+		{ { "cat", "/app/file" }, SANDBOX_CAUSE_EXITED, 0, "" },
+	};
+	static const struct attack as_it_is = { { "meet", "/app" }, SANDBOX_CAUSE_EXITED, 0,
+		"0 1 11\n" };
+	char path[] = "/tmp/cupel-test-input-XXXXXX";
+	int fds[INPUT_ENTRIES];
+	make_input(path, fds);
+	for (size_t i = 0; i < ARRAY_SIZE(both) + 1; i++) {
+		RUN(r);
+		auto_close app = r.files.app_fd = clone_of(path);
+		auto_close data = r.files.data_fd = clone_of(path);
+		r.plan.private_inputs = i == ARRAY_SIZE(both);
+		try_attack(&r, r.plan.private_inputs ? &as_it_is : &both[i]);
+	}
+	remove_input(path, fds);
+}
+END_TEST
+
+/* Two overlays already: a third is one too many for the kernel. */
+START_TEST(inputs_that_cannot_be_covered_are_refused)
+{
+	static const struct attack fits = { { "cat", "/app/none" }, SANDBOX_CAUSE_EXITED, ENOENT };
+	static const char *const layers[] = { "lowerdir=/mnt/a:/mnt/b", "lowerdir=/mnt/a:/mnt/c" };
+	ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+	ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	ck_assert_int_eq(mount("test", "/mnt", "tmpfs", 0, NULL), 0);
+	ck_assert(!mkdir("/mnt/a", 0755) && !mkdir("/mnt/b", 0755) && !mkdir("/mnt/c", 0755));
+	for (size_t i = 0; i < ARRAY_SIZE(layers); i++) {
+		RUN(r);
+		ck_assert_int_eq(mount("test", "/mnt/a", "overlay", 0, layers[i]), 0);
+		auto_close app = r.files.app_fd = clone_of("/mnt/a");
+		if (i == 0) {
+			try_attack(&r, &fits);
+			continue;
+		}
+		run_verb(&r, "exit", "0");
+		ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
+		ck_assert_ptr_nonnull(strstr(r.result.text, "copy the directory"));
+	}
+}
+END_TEST
+
 static volatile sig_atomic_t foreign_handlers;
 static pid_t test_pid;
 
@@ -329,5 +381,6 @@ END_TEST
 UNIT_MAIN("sandbox_attacks", memory_in_five_processes, hoarding, a_child_that_holds_its_vfork,
 	deaths_overtake_births, strange_executions, what_is_in_reach, memory_of_others,
 	setuid_programs_give_nothing, links_at_every_mount_point, abstract_names_are_not_shared,
+	inputs_lead_to_nobody, inputs_that_cannot_be_covered_are_refused,
 	handlers_stay_with_their_process, who_waits_hears_sigterm,
 	a_supervisor_killed_while_it_builds_leaves_nothing_alive)

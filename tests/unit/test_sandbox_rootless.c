@@ -13,6 +13,7 @@
 
 static char supervisor[64];
 #define SUPERVISOR_PATH supervisor
+#include "sandbox_input.h"
 #include "sandbox_run.h"
 
 enum { NOBODY = 65534, SUPERVISOR_BYTES_MAX = 64 << 20 };
@@ -215,6 +216,21 @@ START_TEST(inputs_are_directories)
 	w.files.data_fd = etc;
 	run_verb(&w, "write", "/data/x");
 	ck_assert_int_eq(w.result.exit_code, EROFS);
+}
+END_TEST
+
+/* The program has the user's own id: no right is missing that would keep it from his sockets. */
+START_TEST(inputs_lead_to_nobody)
+{
+	char path[] = "/tmp/cupel-rootless-input-XXXXXX";
+	int fds[INPUT_ENTRIES];
+	become(NOBODY);
+	make_input(path, fds);
+	RUN(r);
+	auto_close input = r.files.data_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	run_verb(&r, "meet", "/data");
+	ck_assert_str_eq(buf_string(&r.out), "111 0 0\n");
+	remove_input(path, fds);
 }
 END_TEST
 
@@ -476,7 +492,8 @@ END_TEST
 
 UNIT_MAIN("sandbox_rootless", lacks_are_named, a_plan_that_needs_them_is_refused, limits_hold,
 	exposure_is_that_of_root, only_the_image_is_executed, inputs_are_directories,
-	parked_statistics_are_of_the_job, a_directory_without_a_path_is_refused,
-	a_directory_with_mounts_below_it_is_refused, without_user_namespaces_it_is_refused,
-	host_uid_0_is_never_used, a_killed_supervisor_leaves_nothing_alive,
-	a_delegated_cgroup_is_used, the_selftest_passes, probing)
+	inputs_lead_to_nobody, parked_statistics_are_of_the_job,
+	a_directory_without_a_path_is_refused, a_directory_with_mounts_below_it_is_refused,
+	without_user_namespaces_it_is_refused, host_uid_0_is_never_used,
+	a_killed_supervisor_leaves_nothing_alive, a_delegated_cgroup_is_used, the_selftest_passes,
+	probing)

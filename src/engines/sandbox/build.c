@@ -617,7 +617,6 @@ static int enter(struct slot *slot, struct err *err)
 	TRY(wait_stage(slot, &slot->init_stage, "building the sandbox", err));
 	fd_close(&slot->skeleton);
 	fd_close(&slot->overlay);
-	fd_close(&slot->disk);
 	return enter_namespaces(slot, err);
 }
 

@@ -6,12 +6,13 @@
  *	/proc        own processes only, hidepid
  *	/work /tmp /dev/shm /home /run
  *	             five directories of one tmpfs that has the disk limit
- *	/app /data   detached mounts of the caller, read-only
+ *	/app /data   overlay, read-only:  a mount of the caller : nothing
  *
- * An overlay of its own gives every sandbox its own inodes over shared pages: flock, leases and
- * inotify on files of the image do not cross sandboxes. The skeleton, a tiny tmpfs, brings the
- * mount points and the five devices, so that any directory can be an image; its opaque /dev hides
- * whatever devices the image has. (Rootless, a tmpfs over /dev does: slot_mount_devices.)
+ * An overlay of its own gives every sandbox its own inodes over shared pages: flock, leases,
+ * inotify, FIFOs and UNIX sockets of the image and of inputs do not cross sandboxes. The skeleton,
+ *a tiny tmpfs, brings the mount points and the five devices, so that any directory can be an image;
+ *its opaque /dev hides whatever devices the image has. (Rootless, a tmpfs over /dev does:
+ *slot_mount_devices.)
  *
  * The overlay is made in the caller's mount namespace, where the image is (in a copy of it on old
  * kernels); PID 1 has a copy of that from its birth, and leaves nothing of it. All paths are below
@@ -148,6 +149,15 @@ struct layers {
 	size_t count;
 };
 
+static long make_overlay(const char *layers, long attributes, const char **ret_step)
+{
+	long context = sys2(fsopen, "overlay", FSOPEN_CLOEXEC_FLAG);
+	STEP(context, "fsopen overlay");
+	STEP(set_option((int)context, "source", "sandbox"), "overlay source");
+	STEP(set_option((int)context, "lowerdir", layers), "overlay layers");
+	return finish_mount((int)context, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | attributes);
+}
+
 static long mount_overlay(const struct layers *layers, const char **ret_step)
 {
 	char option[LAYERS_BYTES_MAX];
@@ -155,12 +165,7 @@ static long mount_overlay(const struct layers *layers, const char **ret_step)
 	for (size_t i = 0; i < layers->count; i++)
 		end = put_number(put_text(end, i ? ":/proc/self/fd/" : "/proc/self/fd/"),
 			(uint64_t)layers->fds[i]);
-	long context = sys2(fsopen, "overlay", FSOPEN_CLOEXEC_FLAG);
-	STEP(context, "fsopen overlay");
-	STEP(set_option((int)context, "source", "sandbox"), "overlay source");
-	STEP(set_option((int)context, "lowerdir", option), "overlay layers");
-	long overlay = finish_mount(
-		(int)context, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOATIME);
+	long overlay = make_overlay(option, MOUNT_ATTR_NOATIME, ret_step);
 	STEP(overlay, "mount of the root overlay");
 	return overlay;
 }
@@ -241,6 +246,8 @@ static const struct {
 	{ "work", "/work/work", "/work" }, /* last: covers the others' way */
 };
 
+#define NOTHING "nothing" /* an empty directory there that no path leads to */
+
 long slot_make_writable(const struct slot *slot, const char **ret_step)
 {
 	const struct sandbox_limits *limits = &slot->parsed.plan.limits;
@@ -250,7 +257,7 @@ long slot_make_writable(const struct slot *slot, const char **ret_step)
 	long context = sys2(fsopen, "tmpfs", FSOPEN_CLOEXEC_FLAG);
 	STEP(context, "fsopen tmpfs");
 	STEP(set_number((int)context, "size", limits->disk_bytes), "tmpfs size");
-	uint64_t inodes = 1 /* the root */ + ARRAY_SIZE(writable) + limits->disk_files;
+	uint64_t inodes = 2 /* the root, NOTHING */ + ARRAY_SIZE(writable) + limits->disk_files;
 	STEP(set_number((int)context, "nr_inodes", inodes), "tmpfs nr_inodes");
 	STEP(set_option((int)context, "mode", "0755"), "tmpfs mode");
 	long dir = finish_mount((int)context, attributes);
@@ -260,6 +267,7 @@ long slot_make_writable(const struct slot *slot, const char **ret_step)
 		STEP(sys5(fchownat, dir, writable[i].name, slot->host_uid, slot->host_uid, 0),
 			writable[i].name);
 	}
+	STEP(sys3(mkdirat, dir, NOTHING, 0), NOTHING);
 	return dir;
 }
 
@@ -352,7 +360,26 @@ long slot_mount_devices(const struct slot *slot, const char **ret_step)
 	return 0;
 }
 
-static long mount_input(int mount, const char *target, const char **ret_step)
+/*
+ * Over a mount on target, which stays below it: before Linux 6.15 overlayfs takes attached mounts
+ * only, and to detach it would wait for RCU. An overlay needs two layers.
+ */
+static long cover_input(const struct slot *slot, const char *target, const char **ret_step)
+{
+	char layers[LAYERS_BYTES_MAX];
+	(void)put_text(put_text(layers, target), ":" NOTHING);
+	STEP(sys1(fchdir, slot->disk), "fchdir disk");
+	long overlay = make_overlay(layers, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, ret_step);
+	STEP(sys1(chdir, "/"), "chdir root");
+	STEP(overlay, "an overlay over /app or /data (overlayfs refuses some file systems, as "
+		      "vfat, and two overlays below it: copy the directory)");
+	STEP(sys5(move_mount, overlay, "", AT_FDCWD, target, MOVE_FROM_FD), target);
+	(void)sys1(close, overlay);
+	return 0;
+}
+
+static long mount_input(
+	const struct slot *slot, int mount, const char *target, const char **ret_step)
 {
 	struct mount_attr attributes = {
 		.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
@@ -364,11 +391,24 @@ static long mount_input(int mount, const char *target, const char **ret_step)
 		     sizeof(attributes)),
 		target);
 	STEP(sys5(move_mount, mount, "", AT_FDCWD, target, MOVE_FROM_FD), target);
-	return 0;
+	return slot->parsed.plan.private_inputs ? 0 : cover_input(slot, target, ret_step);
 }
 
 long slot_mount_inputs(const struct slot *slot, const char **ret_step)
 {
-	long status = mount_input(slot->files.app_fd, "/app", ret_step);
-	return status < 0 ? status : mount_input(slot->files.data_fd, "/data", ret_step);
+	long status = mount_input(slot, slot->files.app_fd, "/app", ret_step);
+	return status < 0 ? status : mount_input(slot, slot->files.data_fd, "/data", ret_step);
+}
+
+static bool unmount_input(const struct slot *slot, int mount, const char *target)
+{
+	bool is_covered = mount >= 0 && !slot->parsed.plan.private_inputs;
+	return mount < 0 || ((!is_covered || sys2(umount2, target, MNT_DETACH) == 0) &&
+				    sys2(umount2, target, MNT_DETACH) == 0);
+}
+
+bool slot_unmount_inputs(const struct slot *slot)
+{
+	return unmount_input(slot, slot->files.app_fd, "/app") &&
+	       unmount_input(slot, slot->files.data_fd, "/data");
 }

@@ -155,6 +155,8 @@ struct sandbox_plan {
 	uint32_t stat_interval_ms; /* 0: no STAT events */
 	bool allow_exec_in_work;   /* false: only files of the image can be executed */
 	bool wants_results;        /* make SANDBOX_RESULTS for the program; DONE brings it */
+	bool private_inputs; /* app_fd, data_fd: made for this run, nobody else has them; mounted
+				as they are, without an overlay */
 };
 
 #define SANDBOX_RESULTS "/work/results"
@@ -163,9 +165,10 @@ struct sandbox_plan {
 struct sandbox_files {
 	int root_fd; /* directory: the read-only image (required); at most 255 entries at its top */
 	int mask_fd; /* directory laid over the image: whiteouts hide its files */
-	int app_fd;  /* detached mount (open_tree or fsmount) that appears at /app; moved; without
-			root: a directory. One mount: the file set of others below is not traced.
-			Its files are the caller's: locks on them (flock) reach all who have them */
+	int app_fd;  /* detached mount (open_tree or fsmount) that appears at /app, below an
+			overlay: its locks, FIFOs and sockets are not the run's; moved; without
+			root: a directory. One mount: what is mounted below it is not seen. Its file
+			system must be one that overlayfs takes (not vfat) */
 	int data_fd; /* the same at /data */
 	/*
 	 * Bytes are copied by the supervisor, the payload never holds these. A receiver that takes

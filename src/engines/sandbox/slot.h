@@ -200,6 +200,7 @@ long slot_mount_devices(const struct slot *slot, const char **ret_step);
 long slot_make_proc(bool is_payloads, const char **ret_step);
 long slot_mount_proc(int proc, const char **ret_step);
 long slot_mount_inputs(const struct slot *slot, const char **ret_step);
+bool slot_unmount_inputs(const struct slot *slot); /* false: something is left of them */
 
 /* payload.c: entry of the payload-to-be, and of the spawner. */
 int slot_payload_main(void *argument);

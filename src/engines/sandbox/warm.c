@@ -22,7 +22,6 @@
 #include "engines/sandbox/warm.h"
 
 #include <errno.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 
 #include "engines/sandbox/build.h"
@@ -114,16 +113,10 @@ static bool has_ended_well(const struct slot *slot)
 	       !slot->parsed.plan.wants_results && !cgroup_task_refusals(&slot->cgroup);
 }
 
-static bool unmount_inputs(const struct slot *slot)
-{
-	return (slot->files.app_fd < 0 || umount2("/app", MNT_DETACH) == 0) &&
-	       (slot->files.data_fd < 0 || umount2("/data", MNT_DETACH) == 0);
-}
-
 bool warm_end(struct slot *slot)
 {
 	struct err ignored;
-	bool is_well = has_ended_well(slot) && unmount_inputs(slot);
+	bool is_well = has_ended_well(slot) && slot_unmount_inputs(slot);
 	build_close_run(slot);
 	if (!is_well || (slot_has_spawner(slot) && order_next(slot, &ignored) < 0) ||
 		!disk_restore(&slot->disk_state))

@@ -36,6 +36,7 @@ int wire_encode_plan(enum wire_kind kind, enum sandbox_tier tier, const struct s
 		.stat_interval_ms = plan->stat_interval_ms,
 		.allow_exec_in_work = plan->allow_exec_in_work,
 		.wants_results = plan->wants_results,
+		.private_inputs = plan->private_inputs,
 		.file_mask = file_mask,
 		.argc = (uint32_t)count_strings(plan->argv),
 		.envc = (uint32_t)count_strings(plan->env),
@@ -95,7 +96,8 @@ static int check_head(const struct wire_plan *head, size_t text_size, struct err
 		return broken(err, "too many strings");
 	if (head->trace >= SANDBOX_TRACE_COUNT || head->tier >= SANDBOX_TIER_COUNT ||
 		head->allow_exec_in_work > 1 || head->wants_results > 1 ||
-		(head->may_lack & ~SANDBOX_LAYERS_ALL) || (head->file_mask >> WIRE_FILES))
+		head->private_inputs > 1 || (head->may_lack & ~SANDBOX_LAYERS_ALL) ||
+		(head->file_mask >> WIRE_FILES))
 		return broken(err, "a member out of range");
 	return 0;
 }
@@ -135,6 +137,7 @@ int wire_decode_plan(struct view message, struct wire_parsed *ret_parsed, struct
 		.stat_interval_ms = head.stat_interval_ms,
 		.allow_exec_in_work = head.allow_exec_in_work,
 		.wants_results = head.wants_results,
+		.private_inputs = head.private_inputs,
 	};
 	ret_parsed->tier = (enum sandbox_tier)head.tier;
 	ret_parsed->file_mask = head.file_mask;

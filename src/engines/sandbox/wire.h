@@ -14,7 +14,7 @@
 #include "kit/base/buf.h"
 
 enum {
-	WIRE_VERSION = 3,
+	WIRE_VERSION = 4,
 	WIRE_FILES = sizeof(struct sandbox_files) / sizeof(int),
 };
 
@@ -34,6 +34,7 @@ struct wire_plan {
 	uint32_t stat_interval_ms;
 	uint32_t allow_exec_in_work; /* 0 or 1 */
 	uint32_t wants_results;      /* 0 or 1 */
+	uint32_t private_inputs;     /* 0 or 1 */
 	uint32_t file_mask;          /* bit i: member i of sandbox_files comes along, in order */
 	uint32_t argc;
 	uint32_t envc;

@@ -22,6 +22,7 @@ static struct sandbox_plan plan_of(const struct job *job)
 	plan.cwd = PLAN_WORK_DIRECTORY;
 	plan.stat_interval_ms = STAT_INTERVAL_MS;
 	plan.wants_results = job->request.wants_results;
+	plan.private_inputs = true; /* the vault */
 	if (job->request.traces_files)
 		plan.trace = SANDBOX_TRACE_FILES;
 	plan.limits.wall_ms = (uint64_t)limits->timeout_seconds * 1000;
