@@ -383,7 +383,7 @@ static int do_meet(char **argv)
 	printf("%d", connect(fd, (struct sockaddr *)&address, sizeof(address)) ? errno : 0);
 	printf(" %d", (int)read(open("fifo", O_RDONLY | O_NONBLOCK), &address, 1));
 	fd = open("file", O_RDONLY);
-	printf(" %d\n", fd < 0 || flock(fd, LOCK_EX | LOCK_NB) ? errno : 0);
+	printf(" %d\n", fd < 0 || flock(fd, LOCK_SH | LOCK_NB) ? errno : 0);
 	return 0;
 }
 

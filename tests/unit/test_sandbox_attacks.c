@@ -263,15 +263,17 @@ END_TEST
 START_TEST(inputs_that_cannot_be_covered_are_refused)
 {
 	static const struct attack fits = { { "cat", "/app/none" }, SANDBOX_CAUSE_EXITED, ENOENT };
-	static const char *const layers[] = { "lowerdir=/mnt/a:/mnt/b", "lowerdir=/mnt/a:/mnt/c" };
+	static const char *const layers[] = { "lowerdir=a:b", "lowerdir=a:c" };
+	char path[] = "/tmp/cupel-test-input-XXXXXX";
+	ck_assert_ptr_nonnull(mkdtemp(path));
 	ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
 	ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-	ck_assert_int_eq(mount("test", "/mnt", "tmpfs", 0, NULL), 0);
-	ck_assert(!mkdir("/mnt/a", 0755) && !mkdir("/mnt/b", 0755) && !mkdir("/mnt/c", 0755));
+	ck_assert_int_eq(mount("test", path, "tmpfs", 0, NULL), 0);
+	ck_assert(!chdir(path) && !mkdir("a", 0755) && !mkdir("b", 0755) && !mkdir("c", 0755));
 	for (size_t i = 0; i < ARRAY_SIZE(layers); i++) {
 		RUN(r);
-		ck_assert_int_eq(mount("test", "/mnt/a", "overlay", 0, layers[i]), 0);
-		auto_close app = r.files.app_fd = clone_of("/mnt/a");
+		ck_assert_int_eq(mount("test", "a", "overlay", 0, layers[i]), 0);
+		auto_close app = r.files.app_fd = clone_of("a");
 		if (i == 0) {
 			try_attack(&r, &fits);
 			continue;
@@ -280,6 +282,7 @@ START_TEST(inputs_that_cannot_be_covered_are_refused)
 		ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
 		ck_assert_ptr_nonnull(strstr(r.result.text, "copy the directory"));
 	}
+	ck_assert(!chdir("/") && !umount2(path, MNT_DETACH) && !rmdir(path));
 }
 END_TEST
 
