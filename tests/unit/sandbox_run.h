@@ -61,9 +61,14 @@ static int remove_name(const char *path, const struct stat *status, int kind, st
 	return remove(path);
 }
 
+static void remove_tree(const char *path)
+{
+	(void)nftw(path, remove_name, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
 static void run_remove_image(void)
 {
-	(void)nftw(run_image_path, remove_name, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	remove_tree(run_image_path);
 }
 
 /* A directory with bin/hostile and etc/passwd; returned as descriptor, kept per process. */

@@ -4,15 +4,23 @@
 
 #include "sandbox_run.h"
 
+static char node_path[] = "/tmp/cupel-test-node-XXXXXX";
+
+static void remove_node_image(void)
+{
+	remove_tree(node_path);
+}
+
 /* An image with the machine's node and its libraries; -1 when there is none. Kept per process. */
 static int node_image(void)
 {
-	static char path[] = "/tmp/cupel-test-node-XXXXXX";
+	char *path = node_path;
 	static int fd = -1;
 	char command[512];
 	if (fd >= 0 || access("/usr/bin/node", X_OK) != 0)
 		return fd;
 	ck_assert_ptr_nonnull(mkdtemp(path));
+	(void)atexit(remove_node_image);
 	snprintf(command, sizeof(command),
 		"chmod 755 %s && mkdir %s/etc && for f in /usr/bin/node $(ldd /usr/bin/node | "
 		"grep -o '/[^ ]*') ; do mkdir -p %s${f%%/*} && ln -L $f %s$f 2>/dev/null || "

@@ -352,6 +352,7 @@ START_TEST(host_uid_0_is_never_used)
 		else
 			ck_assert_cause(&r, SANDBOX_CAUSE_DENIED);
 		remove_supervisor();
+		run_remove_image();
 		_exit(0);
 	}
 }
