@@ -944,6 +944,34 @@ START_TEST(tiers_of_the_command)
 }
 END_TEST
 
+START_TEST(few_descriptors)
+{
+	static const struct {
+		rlim_t soft, hard;
+		int status;
+		const char *text;
+	} rows[] = {
+		{ 40, 1024, 0, "a\n" },
+		{ 128, 128, 0, "a\n" },
+		{ 127, 127, 125, "at least 128 descriptors, got 127; raise 'ulimit -n'" },
+	};
+	char root[64];
+	auto_done(buf) text = {};
+	snprintf(root, sizeof(root), "/proc/%d/fd/%d", getpid(), run_image());
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct rlimit files = { rows[i].soft, rows[i].hard };
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
+		for (int is_hot = 0; is_hot < 2; is_hot++) {
+			const char *arguments = is_hot ? "--tier hot /bin/hostile echo a"
+						       : "/bin/hostile echo a";
+			ck_assert_int_eq(command(root, arguments, &text), rows[i].status);
+			ck_assert_msg(strstr(buf_string(&text), rows[i].text), "%s: %s", arguments,
+				buf_string(&text));
+		}
+	}
+}
+END_TEST
+
 /* Stops, deaths and births of many at the same moment: none is overlooked, nothing waits for ever.
  */
 START_TEST(no_stop_is_overlooked)
@@ -1053,5 +1081,5 @@ UNIT_MAIN("sandbox", exit_codes, signals, output_and_environment, all_layers_are
 	a_parked_one_without_its_directory, a_plan_that_comes_early, callers_of_another_class,
 	programs_in_a_hidden_directory, descriptors_lend_no_rights, a_terminal_of_the_callers,
 	inputs_with_mounts_below, live_statistics, bad_plans, hot_tier, parked_tier,
-	parked_statistics_are_of_the_job, parking_that_fails, tiers_of_the_command,
+	parked_statistics_are_of_the_job, parking_that_fails, tiers_of_the_command, few_descriptors,
 	no_stop_is_overlooked, nothing_stays, entries_at_the_top_of_an_image, probing)

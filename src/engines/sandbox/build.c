@@ -40,7 +40,7 @@
 #include "kit/base/signals.h"
 #include "kit/base/str.h"
 
-enum { PROC_PATH_BYTES = 40, MAP_BYTES = 80, TASK_LOOK_MS = 50 };
+enum { PROC_PATH_BYTES = 40, MAP_BYTES = 80, TASK_LOOK_MS = 50, DESCRIPTORS_MIN = 128 };
 
 static const struct slot_copy no_copy = { .from = -1, .to = -1 };
 
@@ -98,11 +98,28 @@ static void leave_no_core(void)
 		(void)!write(fd, "0", 1);
 }
 
+/* The soft limit is for programs that select(); the payload gets its own. */
+static int make_room(struct err *err)
+{
+	struct rlimit files = {};
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+	return files.rlim_cur >= DESCRIPTORS_MIN
+		       ? 0
+		       : err_set(err, E_LIMIT,
+				 "expected room for at least %d descriptors, got %llu; raise "
+				 "'ulimit -n'",
+				 DESCRIPTORS_MIN, (unsigned long long)files.rlim_cur);
+}
+
 int build_become(struct slot *slot, struct err *err)
 {
 	sigset_t all;
 	(void)sigfillset(&all);
 	(void)umask(0);
+	TRY(make_room(err));
 	become_ordinary_for_oom();
 	leave_no_core();
 	slot->host_uid = SANDBOX_UID_BASE + (uint32_t)getpid();
