@@ -10,6 +10,7 @@
 #include <linux/filter.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -118,10 +120,68 @@ static long lock_ranges(char *name, long count)
 	return taken;
 }
 
-/*
- * argv[3] locks on each of argv[2] files, held for argv[4] ms; argv[5] children do the same. Busy
- * in the kernel: who rests is not looked at, for he can have taken but few.
- */
+/* In the kernel: who rests is not looked at, for he can have taken but little. */
+static void be_busy(long ms)
+{
+	struct timespec now, end;
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_nsec += ms % 1000 * 1000000;
+	end.tv_sec += ms / 1000 + end.tv_nsec / 1000000000;
+	end.tv_nsec %= 1000000000;
+	do {
+		for (int i = 0; i < 1000; i++)
+			(void)syscall(SYS_getppid);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (
+		now.tv_sec < end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec < end.tv_nsec));
+}
+
+/* argv[2] sockets, most of them in connections that nobody accepts, held for argv[3] ms. */
+static int do_connections(char **argv)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	long rest = number(argv, 2);
+	while (rest > 0) {
+		int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+		int size = snprintf(
+			address.sun_path + 1, sizeof(address.sun_path) - 1, "%ld", rest--);
+		socklen_t length = offsetof(struct sockaddr_un, sun_path) + 1 + size;
+		if (bind(listener, (struct sockaddr *)&address, length) < 0 ||
+			listen(listener, 4096) < 0)
+			return errno;
+		for (bool is_full = false; rest >= 2 && !is_full; rest -= is_full ? 0 : 2) {
+			int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+			is_full = connect(fd, (struct sockaddr *)&address, length) < 0;
+			close(fd);
+		}
+	}
+	printf("made\n");
+	fflush(stdout);
+	be_busy(number(argv, 3));
+	return 0;
+}
+
+/* Execute ourselves again and again with 6 MB of arguments, in argv[2] processes. */
+static int do_large_exec(char **argv)
+{
+	enum { WORDS = 46, WORD_BYTES = 130000 };
+	static char word[WORD_BYTES];
+	char *words[WORDS + 4] = { "/bin/hostile", "large-exec", "1" };
+	struct rlimit stack;
+	memset(word, 'a', sizeof(word) - 1);
+	for (int i = 0; i < WORDS; i++)
+		words[3 + i] = word;
+	getrlimit(RLIMIT_STACK, &stack);
+	stack.rlim_cur = stack.rlim_max;
+	setrlimit(RLIMIT_STACK, &stack);
+	for (long i = 1; i < number(argv, 2); i++)
+		if (fork() == 0)
+			break;
+	execv(words[0], words);
+	return errno;
+}
+
+/* argv[3] locks on each of argv[2] files, held for argv[4] ms; argv[5] children do the same. */
 static int do_locks(char **argv)
 {
 	char name[32];
@@ -135,17 +195,7 @@ static int do_locks(char **argv)
 	}
 	printf("%ld\n", taken);
 	fflush(stdout);
-	struct timespec now, end;
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_nsec += number(argv, 4) % 1000 * 1000000;
-	end.tv_sec += number(argv, 4) / 1000 + end.tv_nsec / 1000000000;
-	end.tv_nsec %= 1000000000;
-	do {
-		for (int i = 0; i < 1000; i++)
-			(void)syscall(SYS_getppid);
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while (
-		now.tv_sec < end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec < end.tv_nsec));
+	be_busy(number(argv, 4));
 	return 0;
 }
 
@@ -553,6 +603,8 @@ static const struct {
 	{ "socket-filter", do_socket_filter },
 	{ "unlinked", do_unlinked },
 	{ "locks", do_locks },
+	{ "connections", do_connections },
+	{ "large-exec", do_large_exec },
 	{ "open-file-lock", do_open_file_lock },
 	{ "shared-files", do_shared_files },
 	{ "mlock", do_mlock },

@@ -120,6 +120,40 @@ START_TEST(locks_are_counted)
 }
 END_TEST
 
+START_TEST(waiting_connections_are_counted)
+{
+	static const struct {
+		const char *argv[5];
+		bool is_too_much;
+	} rows[] = {
+		{ { "/bin/hostile", "connections", "16384", "400" }, false },
+		{ { "/bin/hostile", "connections", "16385", "9000" }, true },
+		{ { "/bin/hostile", "connections", "90000", "9000" }, true },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		RUN(r);
+		run_argv(&r, rows[i].argv);
+		ck_assert_str_eq(r.result.text,
+			rows[i].is_too_much ? "holds more than 16384 UNIX sockets: kernel memory "
+					      "that no limit counts"
+					    : "exited with 0");
+		ck_assert_cause(
+			&r, rows[i].is_too_much ? SANDBOX_CAUSE_MEMORY : SANDBOX_CAUSE_EXITED);
+	}
+}
+END_TEST
+
+/* Each takes the tracer as long as a hundred others: the clock must not wait for all of them. */
+START_TEST(large_arguments_stop_no_clock)
+{
+	RUN(r);
+	r.plan.limits.wall_ms = 500;
+	run_verb(&r, "large-exec", "40");
+	ck_assert_cause(&r, SANDBOX_CAUSE_WALL_TIMEOUT);
+	ck_assert_uint_lt(r.result.statistics.wall_usec, 1200000);
+}
+END_TEST
+
 /* One of /proc/PID/status, or -1. */
 static long status_value(long pid, const char *name, int base)
 {
@@ -344,6 +378,7 @@ START_TEST(the_host_is_as_before)
 END_TEST
 
 UNIT_MAIN("sandbox_hostile", exposure, verdicts, sandboxes_share_no_locks, locks_are_counted,
-	both_are_filtered, a_killed_supervisor_leaves_nothing_alive,
-	a_closed_control_kills_within_15_ms, races_at_the_limit, slow_reader_gets_everything,
-	slow_reader_hides_no_limit, storms_do_not_stop_the_clock, the_host_is_as_before)
+	waiting_connections_are_counted, large_arguments_stop_no_clock, both_are_filtered,
+	a_killed_supervisor_leaves_nothing_alive, a_closed_control_kills_within_15_ms,
+	races_at_the_limit, slow_reader_gets_everything, slow_reader_hides_no_limit,
+	storms_do_not_stop_the_clock, the_host_is_as_before)

@@ -20,7 +20,7 @@
 #include "kit/base/fd.h"
 #include "unit.h"
 
-enum { FILTER_SIZE_GOAL = 204, LOCK_SIZE_GOAL = 64, NUMBERS = 1024, X32 = 0x40000000 };
+enum { FILTER_SIZE_GOAL = 207, LOCK_SIZE_GOAL = 64, NUMBERS = 1024, X32 = 0x40000000 };
 
 #define ALLOWED SECCOMP_RET_ALLOW
 #define REFUSED(error) (SECCOMP_RET_ERRNO | (error))
@@ -191,6 +191,12 @@ START_TEST(filter_verdicts)
 		{ SYS_ioctl, 0, 0x5401, ALLOWED },
 		{ SYS_ioctl, 0, 0x5412, REFUSED(EPERM) },
 		{ SYS_ioctl, 0, 1ull << 32 | 0x5412, REFUSED(EPERM) },
+		{ SYS_ioctl, 0, 0x8933, ALLOWED }, /* SIOCGIFINDEX */
+		{ SYS_ioctl, 0, 0x893f, ALLOWED },
+		{ SYS_ioctl, 0, 0x8940, REFUSED(EPERM) }, /* SIOCGIFBR */
+		{ SYS_ioctl, 0, 0x8982, REFUSED(EPERM) }, /* SIOCGIFVLAN */
+		{ SYS_ioctl, 0, 0x89ff, REFUSED(EPERM) },
+		{ SYS_ioctl, 0, 0x8a00, ALLOWED },
 		{ SYS_ioctl, 0, 0x80086601, ALLOWED },        /* FS_IOC_GETFLAGS */
 		{ SYS_ioctl, 0, 0x40086602, REFUSED(EPERM) }, /* FS_IOC_SETFLAGS */
 		{ SYS_ioctl, 0, 0x401c5820, REFUSED(EPERM) }, /* FS_IOC_FSSETXATTR */
@@ -245,6 +251,30 @@ static void check_digest(const char *unit, size_t times, const uint8_t expected[
 	sha256_end(&hash, digest);
 	ck_assert_int_eq(memcmp(digest, expected, 4), 0);
 }
+
+/* In one piece, where the processor may have instructions for it, and in pieces too small. */
+START_TEST(sha256_of_much)
+{
+	enum { MOST = 3 * 4096 };
+	static uint8_t bytes[MOST];
+	struct sha256 hash;
+	uint8_t digests[2][32];
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * i >> 3);
+	for (size_t first = 0; first < 130; first++)
+		for (size_t size = 4096 - 65; size <= MOST - first; size += 61) {
+			sha256_init(&hash);
+			sha256_add(&hash, bytes, first);
+			sha256_add(&hash, bytes + first, size);
+			sha256_end(&hash, digests[0]);
+			sha256_init(&hash);
+			for (size_t at = 0; at < first + size; at += 63)
+				sha256_add(&hash, bytes + at, MIN((size_t)63, first + size - at));
+			sha256_end(&hash, digests[1]);
+			ck_assert_mem_eq(digests[0], digests[1], 32);
+		}
+}
+END_TEST
 
 /* FIPS 180-4 examples, and every place of the padding. */
 START_TEST(sha256_vectors)
@@ -386,5 +416,5 @@ START_TEST(locks_are_counted_once)
 END_TEST
 
 UNIT_MAIN("sandbox_parts", filter_is_small_and_complete, every_number_is_what_the_table_says,
-	filter_verdicts, sha256_vectors, plans_travel, broken_plans, events_travel,
+	filter_verdicts, sha256_vectors, sha256_of_much, plans_travel, broken_plans, events_travel,
 	everything_has_a_name, locks_are_counted_once)

@@ -37,7 +37,8 @@
 enum {
 	KNOWN_LAST = 469, /* file_setattr, Linux 6.17 */
 	NUMBERS = KNOWN_LAST + 2,
-	GAP_FIRST = 335, /* never assigned on x86-64 */
+	GAP_FIRST =
+		335, /* not for programs on x86-64: 335 and 336 are uprobes', past all filters */
 	GAP_LAST = 423,
 	RANGES_MAX = 128,
 	FIXUPS_MAX = 512,
@@ -59,6 +60,7 @@ enum action {
 	ACTION_CLONE,
 	ACTION_FCNTL,
 	ACTION_SOCKET,
+	ACTION_IOCTL_SOCKET,
 	ACTION_IOCTL,
 	ACTION_MMAP,
 	ACTION_MEMFD,
@@ -122,7 +124,8 @@ static const uint32_t returns[ACTION_CLONE_FILES] = {
 
 /*
  * One argument test: load the low (or high) half of an argument, compare with each value in turn;
- * equal (or "any bit set") gives then, no match gives otherwise.
+ * equal (or "any bit set") gives then, no match gives otherwise. A range has two values, the first
+ * and the first behind it.
  */
 struct check {
 	uint8_t argument;
@@ -132,6 +135,7 @@ struct check {
 	uint8_t count;
 	uint32_t values[14];
 	bool is_high;
+	bool is_range;
 };
 
 static const struct check checks[ACTION_COUNT] = {
@@ -151,8 +155,14 @@ static const struct check checks[ACTION_COUNT] = {
 	 * TIOCSTI TIOCLINUX TIOCSETD TIOCCONS: input injection, consoles, line disciplines.
 	 * FS_IOC_SETFLAGS FS_IOC_FSSETXATTR: flags of a directory that disk.c does not see.
 	 */
-	[ACTION_IOCTL] = { 1, false, ACTION_EPERM, ACTION_ALLOW, 6,
+	[ACTION_IOCTL] = { 1, false, ACTION_EPERM, ACTION_IOCTL_SOCKET, 6,
 		{ 0x5412, 0x541c, 0x5423, 0x541d, 0x40086602, 0x401c5820 } },
+	/*
+	 * SIOCGIFBR and what follows it up to other types: bridges, VLANs, DLCI and other devices,
+	 * for which the kernel loads modules, whoever asks.
+	 */
+	[ACTION_IOCTL_SOCKET] = { 1, false, ACTION_EPERM, ACTION_ALLOW, 2, { 0x8940, 0x8a00 },
+		.is_range = true },
 	[ACTION_MMAP] = { 3, true, ACTION_ENOMEM, ACTION_ALLOW, 1, { 0x40000 /* MAP_HUGETLB */ } },
 	[ACTION_MEMFD] = { 1, true, ACTION_EPERM, ACTION_ALLOW, 1,
 		{ 0x4 | 0x10 /* MFD_HUGETLB MFD_EXEC */ } },
@@ -243,12 +253,26 @@ static void emit_tree(struct builder *b, size_t first, size_t last)
 	}
 }
 
+static void emit_range(struct builder *b, const struct check *check)
+{
+	static const uint16_t code = BPF_JMP | BPF_JGE | BPF_K;
+	size_t first = emit(b, (struct sock_filter){ code, 0, 0, check->values[0] });
+	size_t behind = emit(b, (struct sock_filter){ code, 0, 0, check->values[1] });
+	aim(b, first, false, check->otherwise);
+	aim(b, behind, true, check->otherwise);
+	aim(b, behind, false, check->then);
+}
+
 static void emit_check(struct builder *b, const struct check *check)
 {
 	uint32_t at = (uint32_t)offsetof(struct seccomp_data, args) + 8u * check->argument +
 		      4u * check->is_high;
 	uint16_t code = BPF_JMP | BPF_K | (check->is_mask ? BPF_JSET : BPF_JEQ);
 	emit(b, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, at));
+	if (check->is_range) {
+		emit_range(b, check);
+		return;
+	}
 	for (size_t i = 0; i < check->count; i++) {
 		size_t jump = emit(b, (struct sock_filter){ code, 0, 0, check->values[i] });
 		aim(b, jump, true, check->then);

@@ -168,7 +168,9 @@ struct sandbox_files {
 	int app_fd;  /* detached mount (open_tree or fsmount) that appears at /app, below an
 			overlay: its locks, FIFOs and sockets are not the run's; moved; without
 			root: a directory. One mount: what is mounted below it is not seen. Its file
-			system must be one that overlayfs takes (not vfat) */
+			system must be one that overlayfs takes (not vfat). While the run goes on it
+			should stay as it is: of names that come, go or are replaced, the run may go
+			on seeing the old state */
 	int data_fd; /* the same at /data */
 	/*
 	 * Bytes are copied by the supervisor, the payload never holds these. A receiver that takes

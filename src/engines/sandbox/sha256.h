@@ -1,10 +1,11 @@
 /*
- * SHA-256 (FIPS 180-4) for argument digests. The supervisor is a small static program without
- * OpenSSL; this is not for secrets.
+ * SHA-256 (FIPS 180-4) for digests of arguments and of files. The supervisor is a small static
+ * program without OpenSSL; this is not for secrets.
  */
 #ifndef ENGINES_SANDBOX_SHA256_H
 #define ENGINES_SANDBOX_SHA256_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,6 +13,8 @@ struct sha256 {
 	uint32_t state[8];
 	uint64_t size;
 	uint8_t block[64];
+	bool has_asked; /* whether this processor has instructions for it */
+	bool is_fast;
 };
 
 void sha256_init(struct sha256 *hash);

@@ -33,10 +33,10 @@
 #include "engines/sandbox/copy.h"
 #include "engines/sandbox/events.h"
 #include "engines/sandbox/files.h"
-#include "engines/sandbox/locks.h"
 #include "engines/sandbox/note.h"
 #include "engines/sandbox/sys.h"
 #include "engines/sandbox/tracer.h"
+#include "engines/sandbox/uncounted.h"
 #include "engines/sandbox/warm.h"
 #include "engines/sandbox/zygote.h"
 #include "kit/base/fd.h"
@@ -54,6 +54,7 @@ enum {
 	PARK_WORDS_MAX = 200,
 	CPU_CHECK_MIN_USEC = 2000,
 	REAP_MAX = 64,
+	REAP_USEC = 2000,
 	USEC_PER_MS = 1000,
 	PROCESSORS_MAX = 1024,
 	STACK_BYTES = 14 * 1024,
@@ -66,12 +67,11 @@ struct loop {
 	bool is_behind;              /* there may be statuses that were not taken yet */
 	uint64_t wall_deadline_usec; /* on the slot's clock */
 	uint64_t next_cpu_usec;
-	uint64_t next_locks_usec;
 	uint64_t next_stat_usec;
-	struct cgroup_cpu cpu_base;    /* used before the run began */
-	struct cgroup_cpu cpu_at_look; /* at locks */
-	struct slot_usage usage_base;  /* by the first process, before it had its job */
-	struct slot_usage usage;       /* and at its end */
+	struct uncounted uncounted;
+	struct cgroup_cpu cpu_base;   /* used before the run began */
+	struct slot_usage usage_base; /* by the first process, before it had its job */
+	struct slot_usage usage;      /* and at its end */
 };
 
 /* All of the run; who resides, as long as it lives, is not of it. */
@@ -209,10 +209,16 @@ static void payload_ended(struct loop *loop, int status)
 	cause_end(slot, status);
 }
 
+/* A program can make statuses faster than we take them, and such that take us long. */
+static bool is_time_for_the_clock(const struct loop *loop, int taken, uint64_t since_usec)
+{
+	return loop->slot->started_usec &&
+	       (taken >= REAP_MAX || (taken && time_monotonic_usec() - since_usec >= REAP_USEC));
+}
+
 /*
- * Take every status there is, but of a run only so many before the clock is looked at: a program
- * can make them faster than we take them. When is_last, all is being killed: blocking until PID 1
- * is gone, unless somebody resides, who stays.
+ * Take every status there is, but of a run no longer than the clock can wait. When is_last, all is
+ * being killed: blocking until PID 1 is gone, unless somebody resides, who stays.
  */
 static void reap(struct loop *loop, bool is_last)
 {
@@ -220,9 +226,11 @@ static void reap(struct loop *loop, bool is_last)
 	struct rusage usage;
 	int status;
 	bool is_waiting = is_last && !slot->resident_pid;
+	uint64_t began_usec = time_monotonic_usec();
 	loop->is_behind = false;
 	for (int taken = 0;; taken++) {
-		if (!is_last && (slot->has_cause || (slot->started_usec && taken == REAP_MAX))) {
+		if (!is_last &&
+			(slot->has_cause || is_time_for_the_clock(loop, taken, began_usec))) {
 			loop->is_behind = true;
 			return;
 		}
@@ -288,37 +296,6 @@ static void handle_note(struct loop *loop)
 	payload_ended(loop, note << 8);
 }
 
-/* A look stalls us; most programs spend their time elsewhere than in the kernel. */
-static bool may_have_taken_locks(struct loop *loop)
-{
-	const struct cgroup *group = &loop->slot->cgroup;
-	struct cgroup_cpu now = cgroup_cpu(group);
-	if (group->backend != SANDBOX_BACKEND_NONE &&
-		since(now.system_usec, loop->cpu_at_look.system_usec) < LOCKS_SYSTEM_USEC &&
-		since(now.usec, loop->cpu_at_look.usec) < LOCKS_CPU_USEC)
-		return false;
-	loop->cpu_at_look = now;
-	return true;
-}
-
-static void look_at_locks(struct loop *loop)
-{
-	struct slot *slot = loop->slot;
-	struct err text;
-	uint64_t began = slot_usec(slot);
-	loop->next_locks_usec = began + LOCKS_LOOK_USEC;
-	if (!may_have_taken_locks(loop))
-		return;
-	bool are_too_many = locks_are_too_many(slot->whole_proc);
-	uint64_t now = slot_usec(slot);
-	loop->next_locks_usec = now + MAX((now - began) * LOCKS_REST, (uint64_t)LOCKS_LOOK_USEC);
-	if (!are_too_many)
-		return;
-	err_format(&text, 0, "holds more than %d file locks: kernel memory that no limit counts",
-		LOCKS_MAX);
-	slot_end(slot, SANDBOX_CAUSE_MEMORY, text.message);
-}
-
 static void check_clock(struct loop *loop)
 {
 	struct slot *slot = loop->slot;
@@ -340,8 +317,7 @@ static void check_clock(struct loop *loop)
 		uint64_t rest = (limit - used) / slot->processor_count;
 		loop->next_cpu_usec = now + MAX(rest, (uint64_t)CPU_CHECK_MIN_USEC);
 	}
-	if (now >= loop->next_locks_usec)
-		look_at_locks(loop);
+	uncounted_look(slot, &loop->uncounted);
 	if (plan->stat_interval_ms && now >= loop->next_stat_usec) {
 		struct sandbox_event event = { .kind = SANDBOX_EVENT_STAT };
 		read_statistics(loop, &event.statistics);
@@ -354,7 +330,7 @@ static void check_clock(struct loop *loop)
 static struct timespec time_to_next(const struct loop *loop)
 {
 	uint64_t next = MIN(loop->wall_deadline_usec, loop->next_cpu_usec);
-	next = MIN(next, loop->next_locks_usec);
+	next = MIN(next, loop->uncounted.next_usec);
 	if (loop->slot->parsed.plan.stat_interval_ms)
 		next = MIN(next, loop->next_stat_usec);
 	uint64_t now = slot_usec(loop->slot);
@@ -627,8 +603,7 @@ static int start_run(struct loop *loop, struct err *err)
 	loop->next_cpu_usec = slot->cgroup.backend == SANDBOX_BACKEND_NONE
 				      ? UINT64_MAX
 				      : limits->cpu_ms * USEC_PER_MS / slot->processor_count;
-	loop->next_locks_usec = LOCKS_LOOK_USEC;
-	loop->cpu_at_look = loop->cpu_base;
+	loop->uncounted = uncounted_start(loop->cpu_base);
 	loop->next_stat_usec = (uint64_t)slot->parsed.plan.stat_interval_ms * USEC_PER_MS;
 	TRY(build_results(slot, err));
 	TRY(files_start(slot, err)); /* inputs may have been mounted since */
