@@ -30,7 +30,8 @@ else:
 source, target, name = sys.argv[1:]
 data = open(source, "rb").read()
 if source.endswith(".py"):
-    data = from_bytecode(data, f"<{name}>")
+    # For its name see park_python.py.
+    data = from_bytecode(data, f"<importlib_bootstrap {name}>")
 with open(target, "w") as out:
     out.write(f"/* Generated from {source.rsplit('/', 1)[-1]}; do not edit. */\n")
     out.write(f"static const unsigned char {name}[] = {{\n")

@@ -35,6 +35,10 @@ CODE = {
     "syntax error": "def f(:\n pass",
     "syntax warning": "print('\\d')",
     "interrupted": "raise KeyboardInterrupt",
+    "own KeyboardInterrupt": "class Stop(KeyboardInterrupt): pass\nraise Stop('enough')",
+    "patched": "import builtins, os\nbuiltins.type = builtins.abs = os.getpid = None\nprint('k')\nraise SystemExit(4)",
+    "warning of the caller": "import warnings\nwarnings.warn('w', stacklevel=2)\n"
+                             "def f(): warnings.warn('v', stacklevel=3)\nf()",
     "SIGINT": "import os, time; os.kill(os.getpid(), 2); time.sleep(1)",
     "SIGTERM": "import os; os.kill(os.getpid(), 15)",
     "abort": "import os; os.abort()",
@@ -225,6 +229,14 @@ def test_other_uses(name, app):
 def test_settings(setting):
     same_everywhere(["-c", "import sys; print(hash('a') % 7 if sys.flags.hash_randomization == 0 else 0,"
                      " '/app/own' in sys.path, sys.stdout.line_buffering)"], "--env", setting)
+
+
+@pytest.mark.parametrize("setting", ["A=b", "LANG=C", "LANG=en_US.UTF-8", "LANG=", "LC_CTYPE=en_US.UTF-8",
+                                     "LC_ALL=C", "LC_ALL=de_DE", "HOME=/app"])
+def test_the_start(setting):
+    code = ("import os, locale, site, sys; print(os.environ, locale.getlocale(), site.USER_BASE, "
+            "sys.stdout.encoding, sys.getfilesystemencoding())")
+    same_everywhere(["-c", code], "--env", "HOME=/work", "--env", setting)
 
 
 @pytest.mark.parametrize("path", [(), ("--env", "PATH=/usr/bin:/bin")])

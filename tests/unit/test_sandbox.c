@@ -936,7 +936,7 @@ START_TEST(tiers_of_the_command)
 					 "'import os; print(dict(os.environ)); exit(5)'",
 					 &text),
 			5);
-		ck_assert_str_eq(buf_string(&text), "{'A': 'b'}\n");
+		ck_assert_str_eq(buf_string(&text), "{'A': 'b', 'LC_CTYPE': 'C.UTF-8'}\n");
 		ck_assert_int_eq(
 			command("/", "--tier zygote --json python3 -c 'exit(6)'", &text), 6);
 		ck_assert_ptr_nonnull(strstr(buf_string(&text), "\"tier\":\"zygote\""));

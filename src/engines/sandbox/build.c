@@ -153,11 +153,12 @@ static int count_processors(struct slot *slot, struct err *err)
 
 int build_hold_host(struct slot *slot, struct err *err)
 {
+	static const struct sys_sigaction ordinary = { .handler = SIG_DFL };
 	sigset_t heard = signals_that_end();
 	(void)sigaddset(&heard, SIGCHLD);
 	/* Whatever the caller ignores (SIGPIPE, SIGCHLD) must reach neither us nor the payload. */
-	for (int number = 1; number < SIGRTMIN; number++)
-		(void)signal(number, SIG_DFL);
+	for (int number = 1; number < _NSIG; number++)
+		(void)syscall(SYS_rt_sigaction, number, &ordinary, NULL, sizeof(uint64_t));
 	TRY(fd_open("/proc", O_PATH | O_DIRECTORY, 0, &slot->host_proc, err));
 	TRY(fd_open("/proc/self/ns/mnt", O_RDONLY, 0, &slot->host_mounts, err));
 	slot->has_apparmor = apparmor_state() == APPARMOR_ENFORCED;
@@ -296,9 +297,11 @@ static int receive_run(struct slot *slot, const struct sandbox_plan *prepared, s
 	const char *difference = fixed_difference(prepared, plan);
 	if (slot->config.is_parked && !is_same_program(slot->config.program, plan->argv[0]))
 		difference = "program";
-	if (kind != WIRE_PLAN || difference)
-		return err_set(err, E_CONFLICT, "this sandbox was prepared for another %s",
-			difference ? difference : "message");
+	if (kind != WIRE_PLAN)
+		return err_set(err, E_CONFLICT, "prepared twice: expected a plan to run");
+	if (difference)
+		return err_set(err, E_CONFLICT, "this sandbox was prepared for another %s: %s",
+			difference, "ask for what it has, or have it built for this");
 	return 0;
 }
 
@@ -561,6 +564,16 @@ static int shed_rights(struct err *err)
 	return 0;
 }
 
+/* What could not be ended must not be begun. */
+static int check_end(const struct slot *slot, struct err *err)
+{
+	if (syscall(SYS_pidfd_send_signal, slot->init_pidfd, 0, NULL, 0) < 0 ||
+		kill(slot->init_pid, 0) < 0)
+		return err_sys(
+			err, E_UNAVAILABLE, "signals to the sandbox (CAP_KILL, pidfd_send_signal)");
+	return 0;
+}
+
 static int take_filter(struct err *err)
 {
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter_programs[FILTER_BASE]) < 0)
@@ -678,7 +691,8 @@ int build_sandbox(struct slot *slot, struct err *err)
 	TRY(slot_landlock_scan(slot, slot->overlay, err));
 	TRY(slot_landlock_begin(slot, err));
 	TRY(equip_payload(slot, err));
-	return shed_rights(err);
+	TRY(shed_rights(err));
+	return check_end(slot, err);
 }
 
 int build_check(struct slot *slot, struct err *err)
@@ -707,8 +721,8 @@ int build_check(struct slot *slot, struct err *err)
 static void end_tasks(struct slot *slot)
 {
 	fd_close(&slot->resident_control);
-	if (slot->init_pid > 0)
-		(void)kill(slot->init_pid, SIGKILL);
+	if (slot->init_pid > 0 && kill(slot->init_pid, SIGKILL) < 0 && errno == EPERM)
+		return; /* check_end has said it; they die with us */
 	if (slot->resident_pid > 0)
 		(void)kill(slot->resident_pid, SIGKILL);
 	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)

@@ -37,8 +37,11 @@ void cause_caller(struct slot *slot)
 		slot_end(slot, SANDBOX_CAUSE_CANCELLED, "cancelled by the caller");
 		return;
 	}
-	slot_end(slot, SANDBOX_CAUSE_CANCELLED,
-		got > 0 ? "the caller sent an unknown message" : "the caller went away");
+	if (got > 0)
+		slot_end(slot, SANDBOX_CAUSE_INTERNAL,
+			"the caller sent more than its plan: one sandbox_start for a run");
+	else
+		slot_end(slot, SANDBOX_CAUSE_CANCELLED, "the caller went away");
 }
 
 bool cause_signal(struct slot *slot)

@@ -31,6 +31,7 @@ struct birth {
 	const char *verb;
 	int control; /* the supervisor's end */
 	int error;   /* positive errno when the program could not be executed */
+	bool has_no_streams;
 };
 
 /* Runs on borrowed memory, becomes the supervisor. */
@@ -43,6 +44,7 @@ static int become_supervisor(void *argument)
 	long moved = sys3(fcntl, birth->control, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
 	long null = sys4(openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0);
 	long status = moved < 0 ? moved : null < 0 ? null : 0;
+	birth->has_no_streams = null < 0;
 	for (int fd = 0; status >= 0 && fd <= 2; fd++)
 		status = null == fd ? sys3(fcntl, fd, F_SETFD, 0) : sys3(dup3, null, fd, 0);
 	if (status >= 0)
@@ -74,7 +76,7 @@ int client_spawn(
 	TRY(fd_socketpair(SOCK_SEQPACKET, pair, err));
 	auto_close ours = pair[0];
 	auto_close theirs = pair[1];
-	struct birth birth = { config->supervisor_path, verb, theirs, 0 };
+	struct birth birth = { config->supervisor_path, verb, theirs, 0, false };
 	struct clone_args args = {
 		/* A handler of the caller's must not run in there: it has the caller's memory. */
 		.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND,
@@ -90,6 +92,8 @@ int client_spawn(
 	if (birth.error) {
 		wait_for((pid_t)pid);
 		errno = birth.error;
+		if (birth.has_no_streams)
+			return err_sys(err, E_UNAVAILABLE, "/dev/null for the supervisor");
 		return err_sys(err, birth.error == ENOENT ? E_NOT_FOUND : E_UNAVAILABLE,
 			"starting %s", config->supervisor_path);
 	}

@@ -157,7 +157,10 @@ static int pump_step(struct slot_copy *copy, bool *ret_is_empty, struct err *err
 	ssize_t got = read_some(copy, buffer, sizeof(buffer));
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
-	if (got <= 0) { /* end, or an error of the caller's input, which is an end as well */
+	bool is_hung_up = got < 0 && (errno == ECONNRESET || (errno == EIO && copy->from_waits));
+	if (got < 0 && !is_hung_up)
+		return err_sys(err, E_UNAVAILABLE, "reading input");
+	if (got <= 0) { /* end, or nobody is there any more: a terminal says EIO then */
 		fd_close(&copy->from);
 		return 0;
 	}

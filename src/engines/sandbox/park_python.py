@@ -12,9 +12,11 @@ import _io
 import _signal
 import _warnings
 import _weakref
+from builtins import *  # ours, whatever a job does to its own
 
 INTERRUPTED = "interrupted"  # instead of an exit code
 PAGES_TO_LOOK_THROUGH = 16384
+SETTINGS = ("PYTHON", "LANG=", "LC_", "HOME=", "LD_", "MALLOC_", "GLIBC_")  # looked at at the start
 IS_COLLECTED = 1 << 14  # Py_TPFLAGS_HAVE_GC
 FILES = {_io.FileIO, _io.BufferedReader, _io.BufferedWriter, _io.BufferedRandom, _io.TextIOWrapper}
 
@@ -68,7 +70,7 @@ def take_job(job):
 
 
 def settings_of(env):
-    return {entry for entry in env if entry.startswith("PYTHON")}
+    return {entry for entry in env if entry.startswith(SETTINGS)}
 
 
 def code_of(source, path):
@@ -145,7 +147,7 @@ def report(error):
         sys.__excepthook__(type(second), second, trimmed(second).__traceback__)
         print("\nOriginal exception was:", file=sys.stderr)
         sys.__excepthook__(type(error), error, error.__traceback__)
-    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+    return INTERRUPTED if type(error) is KeyboardInterrupt else 1
 
 
 def new_main(path):
@@ -267,15 +269,15 @@ def end_quickly(code):
 
 
 def finish(status):
-    # Not in a child that it forked; and a code beyond a long means something else.
     code = 0 if status is None else status
-    if type(code) is int and abs(code) < 2**63 and os.getpid() == own_pid:
-        try:
+    try:
+        # Not in a child that it forked; and a code beyond a long means something else.
+        if type(code) is int and abs(code) < 2**63 and os.getpid() == own_pid:
             is_watched = sys.gettrace() or sys.getprofile() or gc.get_debug() or gc.callbacks
             if not is_watched and not has_code_of_c():
                 end_quickly(code)
-        except BaseException:
-            pass
+    except BaseException:
+        pass
     if status is None:
         return
     if status == INTERRUPTED:
@@ -291,6 +293,7 @@ def begin(argv, settings):
             places = [place + "/" + argv[0] for place in os.environ.get("PATH", "").split(":")]
             sys.executable = next((place for place in places if os.access(place, os.X_OK)), "")
         if settings == own_settings:
+            os.environ.update(coerced)
             return load(argv)
     except BaseException:
         pass
@@ -331,7 +334,13 @@ def zygote():
 
 
 __name__ = "__cupel_park__"
-own_settings = settings_of(name + "=" + value for name, value in os.environ.items())
+# Frames of files named so are passed over where warnings look for who called.
+_imp._fix_co_filename(sys._getframe(sys._getframe().f_back is not None).f_code, "<importlib_bootstrap>")
+with open("/proc/self/environ", "rb") as given:  # os.environ is as the start left it
+    own_settings = settings_of(os.fsdecode(given.read()).split("\0"))
+# What it made of none: it would again.
+coerced = {name: value for name, value in os.environ.items() if name == "LC_CTYPE" and
+           name + "=" + value not in own_settings}
 warm_up()
 os.set_inheritable(65, False)
 module_count = len(sys.modules)

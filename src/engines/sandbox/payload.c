@@ -52,23 +52,30 @@ static long join_cgroups(const struct slot *slot, const char **ret_step)
 	return 0;
 }
 
-/* Not above what we were given ourselves, unless we have the right to raise that. */
-static long set_rlimit(int resource, struct rlimit wanted)
+/*
+ * Not above what we were given ourselves, unless we have the right to raise that. What is below
+ * needed would look like an end of the program's own.
+ */
+static long set_rlimit(int resource, struct rlimit wanted, rlim_t needed)
 {
 	struct rlimit given;
 	long status = sys4(prlimit64, 0, resource, &wanted, 0);
 	if (status != -EPERM)
 		return status;
 	status = sys4(prlimit64, 0, resource, 0, &given);
-	if (status < 0)
-		return status;
+	if (status < 0 || given.rlim_max < needed)
+		return status < 0 ? status : -EPERM;
 	wanted.rlim_max = MIN(wanted.rlim_max, given.rlim_max);
 	wanted.rlim_cur = MIN(wanted.rlim_cur, wanted.rlim_max);
 	return sys4(prlimit64, 0, resource, &wanted, 0);
 }
 
+#define CALLERS(letter, limit) \
+	"the caller's 'ulimit -" letter "' is below the plan's " limit " limit"
+
 static long set_rlimits(const struct slot *slot, const char **ret_step)
 {
+	static const struct rlimit endless = { RLIM_INFINITY, RLIM_INFINITY };
 	const struct sandbox_limits *limits = &slot->parsed.plan.limits;
 	/* Each task can wait for all of them at once, in memory that no group counts. */
 	rlim_t files = MAX(
@@ -76,28 +83,32 @@ static long set_rlimits(const struct slot *slot, const char **ret_step)
 	const struct {
 		int resource;
 		struct rlimit value;
+		rlim_t needed;
+		const char *name;
 	} rows[] = {
-		{ RLIMIT_FSIZE, { limits->file_bytes, limits->file_bytes } },
+		{ RLIMIT_FSIZE, { limits->file_bytes, limits->file_bytes }, limits->file_bytes,
+			CALLERS("f", "file size") },
 		/*
 		 * 1, not 0: a core_pattern that pipes to a program of the host ignores 0, and the
 		 * payload's memory, data included, would be written to the host's disk.
 		 */
-		{ RLIMIT_CORE, { 1, 1 } },
-		{ RLIMIT_NOFILE, { files, files } },
-		{ RLIMIT_SIGPENDING, { SIGNALS_MAX, SIGNALS_MAX } },
-		{ RLIMIT_MEMLOCK, { LOCKED_BYTES_MAX, LOCKED_BYTES_MAX } },
-		{ RLIMIT_MSGQUEUE, { 0, 0 } },
-		{ RLIMIT_NICE, { 0, 0 } },
-		{ RLIMIT_RTPRIO, { 0, 0 } },
-		{ RLIMIT_STACK, { STACK_BYTES, STACK_BYTES_MAX } },
-		/* The caller's would look like an end of the program's own. */
-		{ RLIMIT_AS, { RLIM_INFINITY, RLIM_INFINITY } },
-		{ RLIMIT_DATA, { RLIM_INFINITY, RLIM_INFINITY } },
-		{ RLIMIT_CPU, { RLIM_INFINITY, RLIM_INFINITY } },
-		{ RLIMIT_NPROC, { RLIM_INFINITY, RLIM_INFINITY } },
+		{ RLIMIT_CORE, { 1, 1 }, 0, "rlimit" },
+		{ RLIMIT_NOFILE, { files, files }, 0, "rlimit" },
+		{ RLIMIT_SIGPENDING, { SIGNALS_MAX, SIGNALS_MAX }, 0, "rlimit" },
+		{ RLIMIT_MEMLOCK, { LOCKED_BYTES_MAX, LOCKED_BYTES_MAX }, 0, "rlimit" },
+		{ RLIMIT_MSGQUEUE, { 0, 0 }, 0, "rlimit" },
+		{ RLIMIT_NICE, { 0, 0 }, 0, "rlimit" },
+		{ RLIMIT_RTPRIO, { 0, 0 }, 0, "rlimit" },
+		{ RLIMIT_STACK, { STACK_BYTES, STACK_BYTES_MAX }, 0, "rlimit" },
+		{ RLIMIT_AS, endless, limits->memory_bytes, CALLERS("v", "memory") },
+		{ RLIMIT_DATA, endless, limits->memory_bytes, CALLERS("d", "memory") },
+		{ RLIMIT_CPU, endless, slot_cpu_rlimit(limits).rlim_cur,
+			CALLERS("t", "processor time") },
+		{ RLIMIT_NPROC, endless, limits->tasks, CALLERS("u", "task") },
+		{ RLIMIT_RTTIME, endless, 0, "rlimit" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		STEP(set_rlimit(rows[i].resource, rows[i].value), "rlimit");
+		STEP(set_rlimit(rows[i].resource, rows[i].value, rows[i].needed), rows[i].name);
 	return 0;
 }
 
@@ -109,9 +120,9 @@ static long set_own_rlimits(const struct slot *slot, const char **ret_step)
 	struct rlimit tasks = { limits->tasks, limits->tasks };
 	if (slot->cgroup.backend != SANDBOX_BACKEND_NONE)
 		return 0;
-	STEP(set_rlimit(RLIMIT_CPU, slot_cpu_rlimit(limits)), "rlimit cpu");
-	STEP(set_rlimit(RLIMIT_NPROC, tasks), "rlimit nproc");
-	STEP(set_rlimit(RLIMIT_DATA, data), "rlimit data");
+	STEP(set_rlimit(RLIMIT_CPU, slot_cpu_rlimit(limits), 0), "rlimit cpu");
+	STEP(set_rlimit(RLIMIT_NPROC, tasks, 0), "rlimit nproc");
+	STEP(set_rlimit(RLIMIT_DATA, data, 0), "rlimit data");
 	return 0;
 }
 

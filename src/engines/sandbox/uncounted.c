@@ -1,8 +1,8 @@
 /*
  * Kernel memory that no control group counts, where a program can have much of it: file locks
- * (locks.c), and connections to a UNIX socket that wait to be accepted. For each of these the kernel
- * makes a packet of 0.9 KB outside all groups, beside the 2 KB of a socket that it counts; both ends'
- * descriptors can be closed. (Of other packets the sender's group pays.)
+ * (locks.c), and connections to a UNIX socket that wait to be accepted. For each of these the
+ *kernel makes a packet of 0.9 KB outside all groups, beside the 2 KB of a socket that it counts;
+ *both ends' descriptors can be closed. (Of other packets the sender's group pays.)
  *
  * How many sockets there are, the kernel says in /proc/net/protocols, for our network namespace,
  * which is the sandbox's:

@@ -52,8 +52,8 @@ static int set_limit(struct options *options, const char *text, struct err *err)
 		memcpy(member, &value, limit_names[i].is_32 ? sizeof(uint32_t) : sizeof(value));
 		return 0;
 	}
-	return err_set(
-		err, E_INVALID, "--limit: expected NAME=VALUE with a known name, see --help");
+	return err_set(err, E_INVALID,
+		"--limit: expected NAME=VALUE with a known name, got '%s', see --help", text);
 }
 
 static int open_directory(const char *path, int *ret_fd, struct err *err)
@@ -95,7 +95,8 @@ static int allow_lack(struct options *options, const char *name, struct err *err
 		options->plan.may_lack |= SANDBOX_LAYER_BIT(i);
 		return 0;
 	}
-	return err_set(err, E_INVALID, "--may-lack: expected a layer of the manual, or rootless");
+	return err_set(err, E_INVALID,
+		"--may-lack: expected a layer of the manual, or rootless, got '%s'", name);
 }
 
 static int take_root(struct options *options, const char *value, struct err *err)
@@ -125,7 +126,10 @@ static int take_tier(struct options *options, const char *value, struct err *err
 
 static int take_ready(struct options *options, const char *value, struct err *err)
 {
-	return str_parse_u64(value, 1, POOL_SIZE_MAX, &options->ready, err);
+	int status = str_parse_u64(value, 1, POOL_SIZE_MAX, &options->ready, err);
+	if (status < 0)
+		err_wrap(err, "--ready");
+	return status;
 }
 
 enum { FOR_RUN = 1, FOR_POOL = 2, FOR_BOTH = FOR_RUN | FOR_POOL };

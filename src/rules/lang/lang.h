@@ -12,7 +12,7 @@ struct lang {
 	const char *name;                /* also the tool that must be listed */
 	const char *suffix;              /* of a script, e.g. ".py" */
 	const char *argv[LANG_ARGV_MAX]; /* NULL-terminated; the script's path follows */
-	const char *environment[4];      /* NAME=value, what makes runs repeatable */
+	const char *environment[6];      /* NAME=value, what makes runs repeatable */
 	/*
 	 * How the interpreter is started to be parked: warmed up before any code or data is there,
 	 * used once. The bootstrap's text follows. First NULL: it cannot be parked.
