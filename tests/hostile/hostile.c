@@ -552,8 +552,10 @@ static int do_change_time(char **argv)
 static int do_is_ordinary(char **argv)
 {
 	(void)argv;
+	struct sigaction last;
 	return sched_getscheduler(0) != SCHED_OTHER || getpriority(PRIO_PROCESS, 0) < 0 ||
-	       personality(0xffffffff) != 0;
+	       personality(0xffffffff) != 0 || sigaction(SIGRTMAX, NULL, &last) < 0 ||
+	       last.sa_handler != SIG_DFL;
 }
 
 /* Where a walk that looks at names, or at too many of them, might not find it. */

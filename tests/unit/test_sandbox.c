@@ -1,5 +1,6 @@
 /* The sandbox, cold tier: right ends, limits n-1, n, n+1, isolation, trace, clean-up. */
 #include <errno.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -776,6 +777,7 @@ START_TEST(callers_of_another_class)
 	(void)sched_setscheduler(0, SCHED_FIFO, &lowest); /* where it may be had */
 	(void)setpriority(PRIO_PROCESS, 0, -5);
 	ck_assert_int_ge(personality(ADDR_NO_RANDOMIZE), 0);
+	ck_assert_ptr_ne(signal(SIGRTMAX, SIG_IGN), SIG_ERR);
 	RUN(cold);
 	run_verb(&cold, "is-ordinary");
 	ck_assert_int_eq(cold.result.exit_code, 0);
@@ -786,6 +788,62 @@ START_TEST(callers_of_another_class)
 	run_finish(&hot, control);
 	ck_assert_cause(&hot, SANDBOX_CAUSE_EXITED);
 	ck_assert_int_eq(hot.result.exit_code, 0);
+}
+END_TEST
+
+/* What could not be ended is not begun. */
+START_TEST(callers_that_may_not_kill)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[2];
+	ck_assert_int_eq(syscall(SYS_capget, &head, sets), 0);
+	sets[0].effective &= ~(1u << CAP_KILL);
+	sets[0].permitted &= ~(1u << CAP_KILL);
+	ck_assert_int_eq(prctl(PR_CAPBSET_DROP, CAP_KILL), 0);
+	ck_assert_int_eq(syscall(SYS_capset, &head, sets), 0);
+	RUN(r);
+	run_verb(&r, "exit", "0");
+	ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
+	ck_assert_ptr_nonnull(strstr(r.result.text, "CAP_KILL"));
+}
+END_TEST
+
+/* Events fill the socket; the run stands still, its clock too, and its result has room. */
+START_TEST(a_late_caller)
+{
+	RUN(r);
+	r.plan.limits.wall_ms = 1000;
+	int control = run_begin(&r, ARGV("exec-loop", "600"));
+	(void)usleep(11500000);
+	run_finish(&r, control);
+	ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
+	ck_assert_int_eq(r.result.exit_code, 3);
+	ck_assert_uint_lt(r.result.statistics.wall_usec, 1000000);
+	ck_assert_uint_gt(r.result.trace_lost, 0);
+}
+END_TEST
+
+START_TEST(a_second_plan)
+{
+	struct err err;
+	RUN(r);
+	int control = run_begin(&r, ARGV("sleep"));
+	ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
+	run_finish(&r, control);
+	ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
+	ck_assert_ptr_nonnull(strstr(r.result.text, "one sandbox_start"));
+}
+END_TEST
+
+/* An end of the input is one, an error is none. */
+START_TEST(inputs_that_cannot_be_read)
+{
+	RUN(r);
+	auto_close directory = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r.files.stdin_fd = directory;
+	run_verb(&r, "cat");
+	ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
+	ck_assert_ptr_nonnull(strstr(r.result.text, "reading input"));
 }
 END_TEST
 
@@ -1082,4 +1140,5 @@ UNIT_MAIN("sandbox", exit_codes, signals, output_and_environment, all_layers_are
 	programs_in_a_hidden_directory, descriptors_lend_no_rights, a_terminal_of_the_callers,
 	inputs_with_mounts_below, live_statistics, bad_plans, hot_tier, parked_tier,
 	parked_statistics_are_of_the_job, parking_that_fails, tiers_of_the_command, few_descriptors,
+	callers_that_may_not_kill, a_late_caller, a_second_plan, inputs_that_cannot_be_read,
 	no_stop_is_overlooked, nothing_stays, entries_at_the_top_of_an_image, probing)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 static char supervisor[64];
@@ -216,6 +217,51 @@ START_TEST(inputs_are_directories)
 	w.files.data_fd = etc;
 	run_verb(&w, "write", "/data/x");
 	ck_assert_int_eq(w.result.exit_code, EROFS);
+}
+END_TEST
+
+/* Where he has no right to raise them: what a caller's own limits would end is refused. */
+START_TEST(limits_of_the_caller)
+{
+	static const struct {
+		int resource;
+		rlim_t enough, too_low;
+		const char *text;
+	} rows[] = {
+		{ RLIMIT_FSIZE, 8192, 8191, "'ulimit -f'" },
+		{ RLIMIT_CPU, 3, 1, "'ulimit -t'" },
+		{ RLIMIT_DATA, 64 << 20, (64 << 20) - 1, "'ulimit -d'" },
+		{ RLIMIT_AS, 64 << 20, (64 << 20) - 1, "'ulimit -v'" },
+	};
+	become(NOBODY);
+	RUN(r);
+	r.plan.limits.file_bytes = 8192;
+	r.plan.limits.cpu_ms = 1001;
+	r.plan.limits.memory_bytes = 64 << 20;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct rlimit limit = { rows[i].enough, rows[i].enough };
+		run_done(&r);
+		r.out = r.error = (struct buf){};
+		if (i == 0) {
+			run_verb(&r, "exit", "0");
+			ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
+		}
+		pid_t child = fork();
+		if (child == 0) {
+			ck_assert_int_eq(setrlimit(rows[i].resource, &limit), 0);
+			run_verb(&r, "exit", "0");
+			ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
+			limit.rlim_cur = limit.rlim_max = rows[i].too_low;
+			ck_assert_int_eq(setrlimit(rows[i].resource, &limit), 0);
+			run_verb(&r, "exit", "0");
+			ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
+			ck_assert_msg(strstr(r.result.text, rows[i].text), "%s", r.result.text);
+			_exit(0);
+		}
+		int status;
+		ck_assert_int_eq(waitpid(child, &status, 0), child);
+		ck_assert_int_eq(status, 0);
+	}
 }
 END_TEST
 
@@ -493,7 +539,7 @@ END_TEST
 
 UNIT_MAIN("sandbox_rootless", lacks_are_named, a_plan_that_needs_them_is_refused, limits_hold,
 	exposure_is_that_of_root, only_the_image_is_executed, inputs_are_directories,
-	inputs_lead_to_nobody, parked_statistics_are_of_the_job,
+	inputs_lead_to_nobody, limits_of_the_caller, parked_statistics_are_of_the_job,
 	a_directory_without_a_path_is_refused, a_directory_with_mounts_below_it_is_refused,
 	without_user_namespaces_it_is_refused, host_uid_0_is_never_used,
 	a_killed_supervisor_leaves_nothing_alive, a_delegated_cgroup_is_used, the_selftest_passes,

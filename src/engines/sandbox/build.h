@@ -8,6 +8,7 @@ void build_empty(struct slot *slot, int control);
 
 /* A supervisor of whatever process this was: its name, groups, signals blocked, user namespace. */
 int build_become(struct slot *slot, struct err *err) MUST_CHECK;
+int build_hide(struct err *err) MUST_CHECK; /* nobody of the same user looks into us any more */
 
 /* Open what of the host is needed later, and slot->signals, which wakes at SIGCHLD. */
 int build_hold_host(struct slot *slot, struct err *err) MUST_CHECK;

@@ -3,8 +3,9 @@
  *
  * Theory. A sandbox is one supervisor process (program cupel-sandbox) reached by one
  * SOCK_SEQPACKET socket, the *control* descriptor. Everything goes over it: the plan and its
- * descriptors in, events and one result out. Closing the control descriptor kills the sandbox and
- * removes everything it made. Every handle is a descriptor; put it into any event loop.
+ * descriptors in, events and one result out. Closing the control descriptor (the last copy of it:
+ * fork() makes some) kills the sandbox and removes everything it made. Every handle is a
+ *descriptor; put it into any event loop.
  *
  *	int control;
  *	sandbox_open(&config, &control, &err);
@@ -43,20 +44,23 @@ enum {
 };
 
 /*
- * Every limit must be positive; sizes are multiples of 4096 (the kernel counts pages). File locks
- * are kernel memory that it charges to nobody: more than 4096 POSIX locks at once end a run as
- * more memory does.
+ * Sizes are multiples of 4096 (the kernel counts pages); of memory, disk and a file at most 1 TiB.
+ * File locks and connections that wait are kernel memory that it charges to nobody: more than 4096
+ * POSIX locks or 16,384 UNIX sockets at once end a run as more memory does. A caller whose own hard
+ * limits (ulimit) are lower is refused, unless its supervisor has CAP_SYS_RESOURCE.
  */
 struct sandbox_limits {
-	uint64_t wall_ms;      /* from start to kill */
-	uint64_t cpu_ms;       /* user + system of all processes */
-	uint64_t memory_bytes; /* all processes, their tmpfs, memfds, charged kernel memory */
-	uint64_t disk_bytes;   /* all writable paths together */
-	uint64_t disk_files;   /* files and directories made there, SANDBOX_RESULTS included */
-	uint64_t file_bytes;   /* one file */
-	uint64_t output_bytes; /* stdout and stderr, each */
-	uint32_t processes;    /* processes, not threads */
-	uint32_t tasks;        /* threads of all processes together */
+	uint64_t wall_ms;      /* from start to kill; 1 to 7 days */
+	uint64_t cpu_ms;       /* user + system of all processes; 1 to 7168 days */
+	uint64_t memory_bytes; /* all processes, their tmpfs, memfds, charged kernel memory; from 1
+				  MiB */
+	uint64_t disk_bytes;   /* all writable paths together; from 4096 */
+	uint64_t disk_files;   /* files and directories made there, SANDBOX_RESULTS included; 16 to
+				  2^24 */
+	uint64_t file_bytes;   /* one file; from 4096 */
+	uint64_t output_bytes; /* stdout and stderr, each; 1 to 4 GiB */
+	uint32_t processes;    /* processes, not threads; 1 to 4096 */
+	uint32_t tasks;        /* threads of all processes together; from processes to 32768 */
 };
 
 #define SANDBOX_LIMITS_DEFAULT                       \
@@ -147,8 +151,9 @@ struct sandbox_plan {
 	const char *const
 		*argv;          /* NULL-terminated, >= 1; without '/' looked up in the usual path */
 	const char *const *env; /* NULL-terminated "NAME=value", complete; NULL means empty */
-	const char *cwd;        /* NULL means /work */
-	const char *hostname;   /* NULL means "sandbox" */
+	const char *cwd;        /* absolute, at most 4095 bytes; NULL means /work */
+	const char
+		*hostname; /* 1 to 63 of [A-Za-z0-9._-], not . or - first; NULL means "sandbox" */
 	struct sandbox_limits limits;
 	enum sandbox_trace trace;
 	uint32_t may_lack;         /* layers a run may go without; normally SANDBOX_LAYERS_BELTS */
@@ -235,7 +240,7 @@ struct sandbox_result {
 
 enum sandbox_event_kind {
 	SANDBOX_EVENT_NONE,    /* nothing there (SANDBOX_DONT_WAIT) */
-	SANDBOX_EVENT_READY,   /* a prepared slot waits for its plan (pool only) */
+	SANDBOX_EVENT_READY,   /* a prepared one waits for its plan */
 	SANDBOX_EVENT_STARTED, /* the program is being executed */
 	SANDBOX_EVENT_EXEC,
 	SANDBOX_EVENT_EXIT,
@@ -284,8 +289,9 @@ struct sandbox_event {
 };
 
 /*
- * The capabilities a caller's process must leave to its supervisors, for their building alone:
- * namespaces and mounts; leaving a mount namespace; tracing; ending the payload; the payload's ids;
+ * The capabilities a caller's process must leave to its supervisors (CAP_SYS_RESOURCE too, if
+ * limits of its own would bind: see struct sandbox_limits), for their building alone: namespaces
+ * and mounts; leaving a mount namespace; tracing; ending the payload; the payload's ids;
  * directories and devices of the sandbox and reading what a payload left whatever its mode;
  * priority. Numbers of linux/capability.h.
  */
@@ -318,7 +324,8 @@ int sandbox_open(const struct sandbox_config *config, int *ret_control, struct e
  * plan, files  borrowed for the call
  *
  * Returns 0; E_INVALID for a plan outside its limits (see sandbox_plan_check); E_UNAVAILABLE when
- * the supervisor is gone. Everything that goes wrong later is in the result.
+ * the supervisor is gone, or a descriptor is none. Everything that goes wrong later, a second plan
+ * too, is in the result, with cause internal.
  */
 int sandbox_start(int control, const struct sandbox_plan *plan, const struct sandbox_files *files,
 	struct err *err) MUST_CHECK;
@@ -331,7 +338,7 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
  *         may differ in argv, env, cwd, stat interval, results, in wall and output limits, and
  *         have a smaller file limit (warm, zygote: up to the disk's); and another cpu limit,
  *         an ordinary user's a smaller one
- * files   root_fd and mask_fd; the others come later
+ * files   root_fd and mask_fd; -1 for the others, which come later
  * tier    SANDBOX_TIER_HOT: argv is not used (give any).
  *         SANDBOX_TIER_PARKED: argv is an interpreter with a trusted bootstrap that runs now,
  *         warms up, writes one byte to descriptor 65, then reads its job from descriptor 64 to the
@@ -344,14 +351,15 @@ int sandbox_start(int control, const struct sandbox_plan *plan, const struct san
  *         come to (of processes, inodes, places in a directory), and sandbox_start may follow. It
  *         ends with GONE when it was the last: it did not end by its own exit, met a limit, had
  *         results, left more than 1,024 files or changed one of the writable directories itself
- *         (mode, attributes), or the caller closed. No SANDBOX_TRACE_FILES. E_UNSUPPORTED (in
- *         DONE) without root or control groups.
+ *         (mode, attributes), or the caller closed. No SANDBOX_TRACE_FILES. Without root or
+ *         control groups DONE says so (cause internal).
  *
  *         SANDBOX_TIER_ZYGOTE: as warm, with the bootstrap of a parked program, which here finds a
- *         SOCK_SEQPACKET socket at descriptor 64. When ready, with nothing open but that and 0, 1
- *         and 2, it receives a message for each run, of one byte and the descriptors for 0, 1, 2,
- *         64 and 65 of a child it forks then, and one more for the supervisor. All runs share a
- *         layout of addresses.
+ *         SOCK_SEQPACKET socket at descriptor 64. It writes its byte to 65 and closes that, ignores
+ *         SIGCHLD, and then, with nothing open but 64 and 0, 1 and 2, receives a message for each
+ *         run: one byte and six descriptors, those for 0, 1, 2, 64 and 65 of a child it forks then,
+ *         and one that it only closes (the supervisor sees by it that it was received). The child
+ *         goes on as a parked program that was told its job. All runs share a layout of addresses.
  *
  * Errors as sandbox_start. Any other prepared sandbox serves one run and is gone.
  */
@@ -374,9 +382,10 @@ const char *sandbox_park_python(void);
  * The same for Node.js 16 or newer: argv is { "node", "-e", this }. It runs "node FILE ARG..." and
  * "node -e CODE ARG...", to the end of the event loop. Differences: no top-level await and import
  * in CODE, NODE_* environment has no effect, performance.timeOrigin and process.uptime() count from
- * the warm-up, and nothing is torn down at the end. Stack traces of CODE and of listeners of 'exit'
- * have one frame more; process.emit is ours. Options of node are refused, exit code 9. An uncaught
- * exception is told by the death of the process, some ms later.
+ * the warm-up, a worker thread's process.execArgv is our bootstrap's, and nothing is torn down at
+ * the end. Stack traces of CODE and of listeners of 'exit' have one frame more; process.emit is
+ * ours. Options of node are refused, exit code 9. An uncaught exception is told by the death of the
+ * process, some ms later.
  */
 const char *sandbox_park_node(void);
 
@@ -384,13 +393,15 @@ const char *sandbox_park_node(void);
 int sandbox_plan_check(const struct sandbox_plan *plan, struct err *err) MUST_CHECK;
 
 /*
- * Receive the next event. Read them promptly: a supervisor whose events nobody takes for a
- * second counts them as lost.
+ * Receive the next event. Read them promptly: when the socket is full, a run that is traced stands
+ * still for a second, and its clock with it; then events of the trace are counted as lost. STAT
+ * events are left out at once. DONE and GONE wait for you.
  *
  * flags      0 or SANDBOX_DONT_WAIT (then kind NONE when nothing is there)
  *
  * Returns 0; E_UNAVAILABLE when the supervisor died without GONE (its sandbox died with it);
- * E_INTEGRITY for a message that is none.
+ * E_INTEGRITY for a message that is none; E_LIMIT when DONE brings results and the caller has no
+ * free descriptor: that DONE is lost.
  */
 int sandbox_receive(
 	int control, int flags, struct sandbox_event *ret_event, struct err *err) MUST_CHECK;
