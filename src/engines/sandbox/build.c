@@ -119,8 +119,15 @@ static int receive_plan(struct slot *slot, enum wire_kind *ret_kind, struct err 
 
 static int check_root(const struct slot *slot, struct err *err)
 {
+	struct stat root = {};
+	struct stat mask = { .st_mode = S_IFDIR };
 	if (slot->files.root_fd < 0)
 		return err_set(err, E_INVALID, "root_fd: expected an image directory, got none");
+	if (fstat(slot->files.root_fd, &root) < 0 ||
+		(slot->files.mask_fd >= 0 && fstat(slot->files.mask_fd, &mask) < 0))
+		return err_sys(err, E_UNAVAILABLE, "root_fd or mask_fd");
+	if (!S_ISDIR(root.st_mode) || !S_ISDIR(mask.st_mode))
+		return err_set(err, E_INVALID, "root_fd, mask_fd: expected directories");
 	return 0;
 }
 

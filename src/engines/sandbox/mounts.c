@@ -389,7 +389,7 @@ static long mount_input(
 		return 0;
 	STEP(sys5(mount_setattr, mount, "", AT_EMPTY_PATH | RECURSIVE, &attributes,
 		     sizeof(attributes)),
-		target);
+		"app_fd or data_fd: expected a mount (open_tree, fsmount)");
 	STEP(sys5(move_mount, mount, "", AT_FDCWD, target, MOVE_FROM_FD), target);
 	return slot->parsed.plan.private_inputs ? 0 : cover_input(slot, target, ret_step);
 }

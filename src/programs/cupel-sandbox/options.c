@@ -210,7 +210,7 @@ int options_parse(struct options *options, bool is_pool, int argc, char **argv, 
 		.ready = POOL_READY_DEFAULT,
 	};
 	options->plan.env = options->env;
-	for (; i < argc && str_starts(argv[i], "--"); i++) {
+	for (; i < argc && argv[i][0] == '-'; i++) {
 		if (str_equal(argv[i], "--")) {
 			i++;
 			break;

@@ -143,8 +143,11 @@ int command_selftest(int argc, char **argv)
 	auto_close root = -1;
 	struct err err;
 	bool is_right = true;
-	(void)argc;
-	(void)argv;
+	if (argc) {
+		(void)fprintf(stderr, "cupel-sandbox: selftest: unknown option '%s', see --help\n",
+			argv[0]);
+		return COMMAND_EXIT_USAGE;
+	}
 	if (make_image(path, &root, &err) < 0) {
 		(void)fprintf(stderr, "cupel-sandbox: %s\n", err.message);
 		return COMMAND_EXIT_FAILED;
