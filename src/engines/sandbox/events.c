@@ -76,8 +76,7 @@ static bool send_packet(struct slot *slot, enum sandbox_event_kind kind, struct 
 	if (kind == SANDBOX_EVENT_STAT) /* the next one says more; the clock must not wait */
 		return is_sent;
 	if (is_full && !is_trace) {
-		const int most =
-			1 << 20; /* room that the trace has not taken: for what must arrive */
+		const int most = 1 << 20; /* more than the trace has filled */
 		(void)setsockopt(slot->control, SOL_SOCKET, SO_SNDBUF, &most, sizeof(most));
 		is_sent = try_send(slot, kind, packet);
 	}

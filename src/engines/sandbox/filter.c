@@ -37,8 +37,7 @@
 enum {
 	KNOWN_LAST = 469, /* file_setattr, Linux 6.17 */
 	NUMBERS = KNOWN_LAST + 2,
-	GAP_FIRST =
-		335, /* not for programs on x86-64: 335 and 336 are uprobes', past all filters */
+	GAP_FIRST = 335, /* none of a program; 335 and 336 are of uprobes, past all filters */
 	GAP_LAST = 423,
 	RANGES_MAX = 128,
 	FIXUPS_MAX = 512,

@@ -9,10 +9,10 @@
  *	/app /data   overlay, read-only:  a mount of the caller : nothing
  *
  * An overlay of its own gives every sandbox its own inodes over shared pages: flock, leases,
- * inotify, FIFOs and UNIX sockets of the image and of inputs do not cross sandboxes. The skeleton,
- *a tiny tmpfs, brings the mount points and the five devices, so that any directory can be an image;
- *its opaque /dev hides whatever devices the image has. (Rootless, a tmpfs over /dev does:
- *slot_mount_devices.)
+ * inotify, FIFOs and UNIX sockets of the image and of inputs do not cross sandboxes. The
+ * skeleton, a tiny tmpfs, brings the mount points and the five devices, so that any directory can
+ * be an image; its opaque /dev hides whatever devices the image has. (Rootless, a tmpfs over /dev
+ * does: slot_mount_devices.)
  *
  * The overlay is made in the caller's mount namespace, where the image is (in a copy of it on old
  * kernels); PID 1 has a copy of that from its birth, and leaves nothing of it. All paths are below

@@ -334,11 +334,11 @@ def zygote():
 
 
 __name__ = "__cupel_park__"
-# Frames of files named so are passed over where warnings look for who called.
-_imp._fix_co_filename(sys._getframe(sys._getframe().f_back is not None).f_code, "<importlib_bootstrap>")
+# Frames of files named so are passed over where warnings look for who called: also that of -c.
+_imp._fix_co_filename((sys._getframe().f_back or sys._getframe()).f_code, "<importlib_bootstrap>")
 with open("/proc/self/environ", "rb") as given:  # os.environ is as the start left it
     own_settings = settings_of(os.fsdecode(given.read()).split("\0"))
-# What it made of none: it would again.
+# It would add the same again.
 coerced = {name: value for name, value in os.environ.items() if name == "LC_CTYPE" and
            name + "=" + value not in own_settings}
 warm_up()
