@@ -811,15 +811,18 @@ END_TEST
 /* Events fill the socket; the run stands still, its clock too, and its result has room. */
 START_TEST(a_late_caller)
 {
+	RUN(prompt);
+	run_verb(&prompt, "exec-loop", "600");
+	ck_assert_uint_eq(prompt.result.trace_lost, 0);
 	RUN(r);
-	r.plan.limits.wall_ms = 1000;
 	int control = run_begin(&r, ARGV("exec-loop", "600"));
 	(void)usleep(11500000);
 	run_finish(&r, control);
 	ck_assert_cause(&r, SANDBOX_CAUSE_EXITED);
 	ck_assert_int_eq(r.result.exit_code, 3);
-	ck_assert_uint_lt(r.result.statistics.wall_usec, 1000000);
 	ck_assert_uint_gt(r.result.trace_lost, 0);
+	uint64_t usual_usec = prompt.result.statistics.wall_usec;
+	ck_assert_uint_lt(r.result.statistics.wall_usec, usual_usec * 3 / 2 + 600000);
 }
 END_TEST
 
