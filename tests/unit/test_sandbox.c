@@ -838,12 +838,17 @@ START_TEST(a_second_plan)
 }
 END_TEST
 
-/* An end of the input is one, an error is none. */
+/* What was not opened to be read (as nohup does) is no input; half a file is an error. */
 START_TEST(inputs_that_cannot_be_read)
 {
+	RUN(none);
+	auto_close null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	none.files.stdin_fd = null;
+	run_verb(&none, "cat");
+	ck_assert_cause(&none, SANDBOX_CAUSE_EXITED);
 	RUN(r);
-	auto_close directory = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r.files.stdin_fd = directory;
+	auto_close broken = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	r.files.stdin_fd = broken;
 	run_verb(&r, "cat");
 	ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
 	ck_assert_ptr_nonnull(strstr(r.result.text, "reading input"));

@@ -225,8 +225,17 @@ static int limit_seconds(const struct slot *slot, uint64_t prepared_ms, struct e
 {
 	uint64_t ms = slot->parsed.plan.limits.cpu_ms;
 	struct rlimit limit = slot_cpu_rlimit(&slot->parsed.plan.limits);
-	if (slot->cgroup.backend != SANDBOX_BACKEND_NONE || ms == prepared_ms)
+	pid_t pid = slot->resident_pid ? slot->resident_pid : slot->payload_pid;
+	struct rlimit given = { 0, RLIM_INFINITY };
+	if (ms == prepared_ms)
 		return 0;
+	if (slot->cgroup.backend != SANDBOX_BACKEND_NONE) /* what our caller's limit left of it */
+		return prlimit(pid, RLIMIT_CPU, NULL, &given) == 0 &&
+				       given.rlim_max < limit.rlim_cur
+			       ? err_set(err, E_CONFLICT,
+					 "the pool's 'ulimit -t' is below the plan's processor "
+					 "time limit")
+			       : 0;
 	if (prepared_ms < ms)
 		return err_set(err, E_CONFLICT,
 			"this sandbox was prepared for %llu ms of processor time, not %llu",

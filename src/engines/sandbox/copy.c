@@ -61,6 +61,14 @@ static bool can_wait(int fd)
 	       !S_ISREG(status.st_mode);
 }
 
+/* A file or disk: half of it is no input. */
+static bool is_stored(int fd)
+{
+	struct stat status;
+	return fd >= 0 && fstat(fd, &status) == 0 &&
+	       (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
+}
+
 /* Whoever waits in a stream looks at no clock and hears no caller. */
 static bool would_wait(int fd, short events)
 {
@@ -76,6 +84,7 @@ void copy_open(struct slot_copy *copy, int host_proc, int from, int to, uint64_t
 		.limit = limit,
 	};
 	copy->from_waits = can_wait(copy->from);
+	copy->from_is_stored = is_stored(copy->from);
 	copy->to_waits = can_wait(copy->to);
 }
 
@@ -157,10 +166,10 @@ static int pump_step(struct slot_copy *copy, bool *ret_is_empty, struct err *err
 	ssize_t got = read_some(copy, buffer, sizeof(buffer));
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
-	bool is_hung_up = got < 0 && (errno == ECONNRESET || (errno == EIO && copy->from_waits));
-	if (got < 0 && !is_hung_up)
+	if (got < 0 && copy->from_is_stored && errno != EBADF)
 		return err_sys(err, E_UNAVAILABLE, "reading input");
-	if (got <= 0) { /* end, or nobody is there any more: a terminal says EIO then */
+	if (got <=
+		0) { /* end; also of a terminal in the background, of what was not opened to read */
 		fd_close(&copy->from);
 		return 0;
 	}

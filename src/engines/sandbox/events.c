@@ -3,22 +3,30 @@
  * machine with few processors that costs a short run more than anything else here. What ends or
  * answers something goes at once, with all that waited before it, in order.
  *
- * A caller that takes nothing for a second loses events of the trace, which are counted. It is not
- * waited for again until it has taken one. The result always has room.
+ * A caller that takes nothing for a second, or slowly for ten, loses events of the trace, which are
+ * counted. It is not waited for again until it has taken one. The result always has room.
  */
 #include "engines/sandbox/events.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "kit/base/buf.h"
 #include "kit/base/fd.h"
 #include "kit/base/time.h"
 
-enum { TRACE_WAIT_MS = 1000, RESULT_WAIT_MS = 10000, QUEUE_BYTES_MAX = 32 * 1024 };
+enum {
+	TRACE_WAIT_MS = 1000,
+	CREDIT_USEC = 1000000,     /* how long a run's clock may stand still */
+	WAITS_USEC_MAX = 10000000, /* for the trace of a run */
+	RESULT_WAIT_MS = 10000,
+	QUEUE_BYTES_MAX = 32 * 1024,
+};
 
 uint64_t slot_usec(const struct slot *slot)
 {
@@ -55,59 +63,92 @@ static bool try_send(const struct slot *slot, enum sandbox_event_kind kind, stru
 	return sendmsg(slot->control, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
-/* The run stands still meanwhile, as far as it is traced: so does its clock. */
-static void wait_for_caller(struct slot *slot, int timeout_ms)
+/* A quarter of the socket is for what must arrive: the trace fills no more than the rest. */
+static bool has_room(const struct slot *slot)
 {
-	struct pollfd ready = { .fd = slot->control, .events = POLLOUT };
-	uint64_t began = time_monotonic_usec();
-	(void)poll(&ready, 1, timeout_ms);
-	if (slot->started_usec && !slot->ended_usec)
-		slot->started_usec += time_monotonic_usec() - began;
+	int queued = 0;
+	int size = 0;
+	socklen_t length = sizeof(size);
+	return ioctl(slot->control, SIOCOUTQ, &queued) < 0 ||
+	       getsockopt(slot->control, SOL_SOCKET, SO_SNDBUF, &size, &length) < 0 ||
+	       queued <= size / 4 * 3;
 }
 
-/* One packet; waits for room, but not again for a caller that let us wait in vain. */
-static bool send_packet(struct slot *slot, enum sandbox_event_kind kind, struct view packet)
+static void wait_for_caller(const struct slot *slot, int timeout_ms)
 {
-	bool is_trace = is_trace_event(kind);
-	if (slot->control < 0)
-		return false;
-	bool is_sent = try_send(slot, kind, packet);
-	bool is_full = !is_sent && (errno == EAGAIN || errno == ENOBUFS);
-	if (kind == SANDBOX_EVENT_STAT) /* the next one says more; the clock must not wait */
-		return is_sent;
-	if (is_full && !is_trace) {
-		const int most = 1 << 20; /* more than the trace has filled */
-		(void)setsockopt(slot->control, SOL_SOCKET, SO_SNDBUF, &most, sizeof(most));
-		is_sent = try_send(slot, kind, packet);
-	}
-	if (is_full && !is_sent && !(is_trace && slot->is_deaf)) {
-		wait_for_caller(slot, is_trace ? TRACE_WAIT_MS : RESULT_WAIT_MS);
-		is_sent = try_send(slot, kind, packet);
+	struct pollfd ready = { .fd = slot->control, .events = POLLOUT };
+	(void)poll(&ready, 1, timeout_ms);
+}
+
+/*
+ * What is traced stands still meanwhile, not its other tasks: so the clock stands still, too, but
+ * not for long.
+ */
+static void wait_in_run(struct slot *slot)
+{
+	uint64_t began = time_monotonic_usec();
+	uint64_t rest = CREDIT_USEC - MIN(slot->waited_usec, (uint64_t)CREDIT_USEC);
+	wait_for_caller(slot, TRACE_WAIT_MS);
+	uint64_t waited = time_monotonic_usec() - began;
+	if (slot->started_usec && !slot->ended_usec)
+		slot->started_usec += MIN(waited, rest);
+	slot->waited_usec += waited;
+}
+
+/* One packet of the trace; waits for room, but not again for a caller that let us wait in vain. */
+static bool send_trace(
+	struct slot *slot, enum sandbox_event_kind kind, struct view packet, bool *ret_has_waited)
+{
+	bool is_sent = has_room(slot) && try_send(slot, kind, packet);
+	if (!is_sent && !slot->is_deaf && slot->waited_usec < WAITS_USEC_MAX) {
+		*ret_has_waited = true;
+		wait_in_run(slot);
+		is_sent = has_room(slot) && try_send(slot, kind, packet);
 	}
 	slot->is_deaf = !is_sent;
-	slot->is_result_lost |= kind == SANDBOX_EVENT_DONE && !is_sent;
+	slot->result.trace_events += is_sent;
+	slot->result.trace_lost += !is_sent;
 	return is_sent;
 }
 
-void events_flush(struct slot *slot)
+/* Of numbers the next packet says more. */
+static void send_packet(
+	struct slot *slot, enum sandbox_event_kind kind, struct view packet, bool *ret_has_waited)
+{
+	if (slot->control < 0)
+		return;
+	if (is_trace_event(kind)) {
+		(void)send_trace(slot, kind, packet, ret_has_waited);
+		return;
+	}
+	bool is_sent = (kind != SANDBOX_EVENT_STAT || has_room(slot)) &&
+		       try_send(slot, kind, packet);
+	if (!is_sent && kind != SANDBOX_EVENT_STAT && (errno == EAGAIN || errno == ENOBUFS)) {
+		wait_for_caller(slot, RESULT_WAIT_MS);
+		is_sent = try_send(slot, kind, packet);
+	}
+	slot->is_result_lost |= kind == SANDBOX_EVENT_DONE && !is_sent;
+}
+
+void events_flush(struct slot *slot, bool is_all)
 {
 	struct reader reader = reader_of(buf_view(&slot->queue));
-	while (reader.rest.size) {
+	bool has_waited = false;
+	while (reader.rest.size && (is_all || !has_waited)) {
 		size_t size = (size_t)reader_le(&reader, sizeof(uint32_t));
 		struct view packet = reader_take(&reader, size);
 		enum sandbox_event_kind kind;
 		memcpy(&kind, packet.data, sizeof(kind)); /* its first member */
-		bool is_sent = send_packet(slot, kind, packet);
-		slot->result.trace_events += is_trace_event(kind) && is_sent;
-		slot->result.trace_lost += is_trace_event(kind) && !is_sent;
+		send_packet(slot, kind, packet, &has_waited);
 	}
-	slot->queue.size = 0;
+	memmove(slot->queue.data, reader.rest.data, reader.rest.size);
+	slot->queue.size = reader.rest.size;
 }
 
 void events_flush_old(struct slot *slot)
 {
 	if (slot->queue.size && time_monotonic_usec() - slot->queue_since_usec >= EVENTS_WAIT_USEC)
-		events_flush(slot);
+		events_flush(slot, false);
 }
 
 static void enqueue(struct slot *slot, const struct sandbox_event *event)
@@ -119,9 +160,10 @@ static void enqueue(struct slot *slot, const struct sandbox_event *event)
 	if (buf_append_le(&slot->queue, size, sizeof(uint32_t), &ignored) < 0 ||
 		buf_append(&slot->queue, view_of(event, size), &ignored) < 0)
 		abort(); /* the queue has no limit of its own: it is flushed long before any */
-	bool can_wait = is_trace_event(event->kind) || event->kind == SANDBOX_EVENT_STARTED;
-	if (!can_wait || slot->queue.size > QUEUE_BYTES_MAX)
-		events_flush(slot);
+	bool is_of_run = is_trace_event(event->kind) || event->kind == SANDBOX_EVENT_STARTED ||
+			 event->kind == SANDBOX_EVENT_STAT;
+	if (!is_of_run || event->kind == SANDBOX_EVENT_STAT || slot->queue.size > QUEUE_BYTES_MAX)
+		events_flush(slot, !is_of_run);
 }
 
 void slot_send(struct slot *slot, struct sandbox_event *event)
@@ -135,7 +177,8 @@ void slot_send(struct slot *slot, struct sandbox_event *event)
 		return;
 	}
 	slot->trace_seen += is_trace;
-	event->t_usec = slot_usec(slot);
+	/* An end is told when its output was taken. */
+	event->t_usec = is_trace ? slot_wall_usec(slot) : slot_usec(slot);
 	if (!slot->sink) {
 		enqueue(slot, event);
 		return;

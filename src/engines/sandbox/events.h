@@ -6,7 +6,8 @@
 
 enum { EVENTS_WAIT_USEC = 3000 }; /* how long an event may wait for company */
 
-void events_flush(struct slot *slot);
+/* All; or until that made us wait once: the clock is to be looked at between two waits. */
+void events_flush(struct slot *slot, bool is_all);
 
 /* Flush when the oldest has waited long enough. */
 void events_flush_old(struct slot *slot);

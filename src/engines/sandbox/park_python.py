@@ -289,8 +289,10 @@ def finish(status):
 def begin(argv, settings):
     """Only what can be told before the first line of the job has run."""
     try:
-        if not sys.executable:  # started without this PATH
+        if argv[0] != own_name or not sys.executable:  # another name, or started without this PATH
             places = [place + "/" + argv[0] for place in os.environ.get("PATH", "").split(":")]
+            if "/" in argv[0]:
+                places = [os.path.join(os.getcwd(), argv[0])]
             sys.executable = next((place for place in places if os.access(place, os.X_OK)), "")
         if settings == own_settings:
             os.environ.update(coerced)
@@ -349,6 +351,7 @@ if os.fstat(64).st_mode & 0o170000 == 0o140000:  # a socket: many jobs; a pipe: 
 else:
     os.write(65, b"R")
 mark = Mark()
+own_name = sys.orig_argv[0] if hasattr(sys, "orig_argv") else ""
 own_pid = os.getpid()
 own_note = (os.fstat(65).st_dev, os.fstat(65).st_ino)
 finish(run(*begin(*read_job())))

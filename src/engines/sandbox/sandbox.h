@@ -46,7 +46,8 @@ enum {
 /*
  * Sizes are multiples of 4096 (the kernel counts pages); of memory, disk and a file at most 1 TiB.
  * File locks and connections that wait are kernel memory that it charges to nobody: more than 4096
- * POSIX locks or 16,384 UNIX sockets at once end a run as more memory does. A caller whose own hard
+ * POSIX locks or 16,384 UNIX sockets (two for a connection that waits) at once end a run as more
+ * memory does. A caller whose own hard
  * limits (ulimit) are lower is refused, unless its supervisor has CAP_SYS_RESOURCE.
  */
 struct sandbox_limits {
@@ -137,7 +138,7 @@ enum sandbox_cause {
 	SANDBOX_CAUSE_WALL_TIMEOUT,
 	SANDBOX_CAUSE_CPU_TIMEOUT,
 	SANDBOX_CAUSE_MEMORY,    /* the kernel killed for memory (whatever the exit code says), or
-				    too many file locks */
+				    too many file locks or sockets */
 	SANDBOX_CAUSE_DISK,      /* file size signal, or failed with a full disk */
 	SANDBOX_CAUSE_PROCESSES, /* failed after its forks were refused, or a fork flood */
 	SANDBOX_CAUSE_OUTPUT,    /* wrote more than output_bytes */
@@ -393,9 +394,9 @@ const char *sandbox_park_node(void);
 int sandbox_plan_check(const struct sandbox_plan *plan, struct err *err) MUST_CHECK;
 
 /*
- * Receive the next event. Read them promptly: when the socket is full, a run that is traced stands
- * still for a second, and its clock with it; then events of the trace are counted as lost. STAT
- * events are left out at once. DONE and GONE wait for you.
+ * Receive the next event. Read them promptly: when the socket is full, the traced tasks stand
+ * still for a second, the clock for a second in all; what is not taken then, or slowly for ten
+ * seconds, is counted as lost. STAT events are left out at once. DONE and GONE wait for you.
  *
  * flags      0 or SANDBOX_DONT_WAIT (then kind NONE when nothing is there)
  *

@@ -165,6 +165,7 @@ static bool wait_for_room(struct loop *loop, const struct slot_copy *copy)
 		{ .fd = slot->signals, .events = POLLIN },
 	};
 	size_t count = loop->is_hurried ? 1 : ARRAY_SIZE(fds);
+	events_flush(slot, false); /* who takes output may wait for the word that there is a run */
 	if (poll(fds, count, loop->is_hurried ? HURRIED_WAIT_MS : DELIVER_WAIT_MS) <= 0)
 		return false;
 	if (fds[1].revents)
@@ -404,7 +405,7 @@ static void report_done(struct loop *loop)
 	fill_from_usage(loop, &result->statistics);
 	files_report(slot);
 	build_open_results(slot);
-	events_flush(slot); /* the counts of the trace are known then */
+	events_flush(slot, true); /* the counts of the trace are known then */
 	result->tier = slot->config.tier;
 	result->backend = slot->cgroup.backend;
 	result->enforced = slot->enforced;

@@ -62,6 +62,7 @@ struct slot_copy {
 	bool is_over;    /* more came than limit */
 	bool is_blocked; /* the receiver takes nothing at the moment */
 	bool from_waits; /* a call on it could wait: look before each */
+	bool from_is_stored;
 	bool to_waits;
 	uint8_t *held; /* read, not yet delivered */
 	size_t held_size;
@@ -173,9 +174,10 @@ struct slot {
 	struct slot_copy out;
 	struct slot_copy error;
 
-	struct buf queue;    /* events.c */
-	bool is_deaf;        /* the caller did not take an event in time */
-	bool is_result_lost; /* nor DONE: a GONE without it would look like an end */
+	struct buf queue;     /* events.c */
+	bool is_deaf;         /* the caller did not take an event in time */
+	uint64_t waited_usec; /* for it to take the trace */
+	bool is_result_lost;  /* nor DONE: a GONE without it would look like an end */
 	uint64_t queue_since_usec;
 	uint32_t trace_seen;
 	uint64_t started_usec;

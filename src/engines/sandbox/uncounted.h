@@ -5,7 +5,7 @@
 #include "engines/sandbox/slot.h"
 
 enum {
-	SOCKETS_MAX = 16384, /* UNIX sockets; 0.9 KB of each that waits to be accepted */
+	SOCKETS_MAX = 16384, /* UNIX sockets: 0.9 KB of every two that wait to be accepted */
 	/*
 	 * Between two looks, for which the supervisor waits: a reader of the list of locks waits
 	 * for a grace period of RCU, 6 ms. A taker comes to 3 locks in 10 us.

@@ -131,6 +131,7 @@ void warm_reset(struct slot *slot)
 	slot->result = (struct sandbox_result){ .exit_code = -1 };
 	slot->payload_pid = 0;
 	slot->trace_seen = 0;
+	slot->waited_usec = 0;
 	slot->started_usec = slot->ended_usec = 0;
 	slot->has_cause = slot->payload_reaped = false;
 	slot->has_note = slot->has_told_exit = false;
