@@ -2,6 +2,7 @@
 same bytes and the same exit code as in a sandbox where it starts."""
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -242,6 +243,28 @@ def test_the_start(setting):
 @pytest.mark.parametrize("path", [(), ("--env", "PATH=/usr/bin:/bin")])
 def test_executable(path):
     same_everywhere(["-c", "import sys; print(sys.executable)"], *path)
+
+
+@pytest.mark.parametrize("parked", ["python3", "/usr/bin/python3"])
+def test_other_names(parked, tmp_path):
+    """A pool's interpreter may be asked for by another name than it was parked with."""
+    code = "import sys; print(sys.executable, sys._base_executable)"
+    listen = tmp_path / "pool"
+    pool = subprocess.Popen([SANDBOX, "pool", "--root", "/", "--listen", listen, "--tier", "parked", parked],
+                            stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            if not listen.exists():
+                time.sleep(.05)
+        for name in ("python3", "/usr/bin/python3", "/bin/python3"):
+            for env in ("A=a", "PATH=/bin", "PATH=/nope", "PATH=/usr/bin:/bin"):
+                answers = [subprocess.run([SANDBOX, "run", *where, "--env", env, "--", name, "-c", code],
+                                          capture_output=True, timeout=60)
+                           for where in (("--root", "/"), ("--pool", listen))]
+                assert answers[0].stdout == answers[1].stdout, (name, env, answers)
+    finally:
+        pool.terminate()
+        pool.wait(20)
 
 
 def test_a_directory_of_its_own():

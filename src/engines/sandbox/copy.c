@@ -83,8 +83,10 @@ void copy_open(struct slot_copy *copy, int host_proc, int from, int to, uint64_t
 		.to = reopen(host_proc, to, O_WRONLY),
 		.limit = limit,
 	};
-	copy->from_waits = can_wait(copy->from);
+	if (copy->from >= 0 && (fcntl(copy->from, F_GETFL) & O_ACCMODE) == O_WRONLY)
+		fd_close(&copy->from); /* as nohup gives it: no input */
 	copy->from_is_stored = is_stored(copy->from);
+	copy->from_waits = can_wait(copy->from) || copy->from_is_stored; /* /proc/kmsg does */
 	copy->to_waits = can_wait(copy->to);
 }
 

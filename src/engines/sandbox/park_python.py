@@ -291,9 +291,14 @@ def begin(argv, settings):
     try:
         if argv[0] != own_name or not sys.executable:  # another name, or started without this PATH
             places = [place + "/" + argv[0] for place in os.environ.get("PATH", "").split(":")]
-            if "/" in argv[0]:
-                places = [os.path.join(os.getcwd(), argv[0])]
+            if argv[0].startswith("/"):
+                places = [os.path.normpath(argv[0])]
+            elif "/" in argv[0]:
+                places = [os.getcwd() + "/" + (argv[0][2:] if argv[0].startswith("./") else argv[0])]
+            is_base = getattr(sys, "_base_executable", None) == sys.executable
             sys.executable = next((place for place in places if os.access(place, os.X_OK)), "")
+            if is_base:
+                sys._base_executable = sys.executable
         if settings == own_settings:
             os.environ.update(coerced)
             return load(argv)
@@ -343,6 +348,7 @@ with open("/proc/self/environ", "rb") as given:  # os.environ is as the start le
 # It would add the same again.
 coerced = {name: value for name, value in os.environ.items() if name == "LC_CTYPE" and
            name + "=" + value not in own_settings}
+own_name = sys.orig_argv[0] if hasattr(sys, "orig_argv") else ""
 warm_up()
 os.set_inheritable(65, False)
 module_count = len(sys.modules)
@@ -351,7 +357,6 @@ if os.fstat(64).st_mode & 0o170000 == 0o140000:  # a socket: many jobs; a pipe: 
 else:
     os.write(65, b"R")
 mark = Mark()
-own_name = sys.orig_argv[0] if hasattr(sys, "orig_argv") else ""
 own_pid = os.getpid()
 own_note = (os.fstat(65).st_dev, os.fstat(65).st_ino)
 finish(run(*begin(*read_job())))
