@@ -302,4 +302,12 @@ UNUSED static void run_check_statistics(const struct sandbox_statistics *statist
 		sandbox_cause_name((run)->result.cause), (run)->result.text,           \
 		sandbox_cause_name(expected))
 
+/* It did not run, and the text says why. */
+#define ck_assert_refused(run, why)                                               \
+	do {                                                                      \
+		ck_assert_cause(run, SANDBOX_CAUSE_INTERNAL);                     \
+		ck_assert_msg(strstr((run)->result.text, why), "%s, expected %s", \
+			(run)->result.text, why);                                 \
+	} while (0)
+
 #endif

@@ -605,8 +605,7 @@ START_TEST(hot_tier)
 	o.plan.limits.memory_bytes *= 2;
 	ck_assert_ok(sandbox_start(control, &o.plan, &o.files, &err), err);
 	run_finish(&o, control);
-	ck_assert_cause(&o, SANDBOX_CAUSE_INTERNAL);
-	ck_assert_ptr_nonnull(strstr(o.result.text, "memory limit"));
+	ck_assert_refused(&o, "memory limit");
 }
 END_TEST
 
@@ -639,8 +638,7 @@ START_TEST(a_parked_one_serves_its_program_only)
 	r.plan.argv = (const char *const[]){ "/bin/exposure", NULL };
 	ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
 	run_finish(&r, control);
-	ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
-	ck_assert_ptr_nonnull(strstr(r.result.text, "another program"));
+	ck_assert_refused(&r, "another program");
 }
 END_TEST
 
@@ -803,8 +801,7 @@ START_TEST(callers_that_may_not_kill)
 	ck_assert_int_eq(syscall(SYS_capset, &head, sets), 0);
 	RUN(r);
 	run_verb(&r, "exit", "0");
-	ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
-	ck_assert_ptr_nonnull(strstr(r.result.text, "CAP_KILL"));
+	ck_assert_refused(&r, "CAP_KILL");
 }
 END_TEST
 
@@ -833,8 +830,7 @@ START_TEST(a_second_plan)
 	int control = run_begin(&r, ARGV("sleep"));
 	ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
 	run_finish(&r, control);
-	ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
-	ck_assert_ptr_nonnull(strstr(r.result.text, "one sandbox_start"));
+	ck_assert_refused(&r, "one sandbox_start");
 }
 END_TEST
 
@@ -850,8 +846,7 @@ START_TEST(inputs_that_cannot_be_read)
 	auto_close broken = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
 	r.files.stdin_fd = broken;
 	run_verb(&r, "cat");
-	ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
-	ck_assert_ptr_nonnull(strstr(r.result.text, "reading input"));
+	ck_assert_refused(&r, "reading input");
 }
 END_TEST
 

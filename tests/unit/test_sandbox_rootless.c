@@ -256,8 +256,7 @@ START_TEST(limits_of_the_caller)
 			limit.rlim_cur = limit.rlim_max = rows[i].too_low;
 			ck_assert_int_eq(setrlimit(rows[i].resource, &limit), 0);
 			run_verb(&r, "exit", "0");
-			ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
-			ck_assert_msg(strstr(r.result.text, rows[i].text), "%s", r.result.text);
+			ck_assert_refused(&r, rows[i].text);
 			_exit(0);
 		}
 		int status;
@@ -323,8 +322,7 @@ START_TEST(a_directory_without_a_path_is_refused)
 	ck_assert_int_eq(rmdir(name), 0);
 	r.files.data_fd = gone;
 	run_verb(&r, "exit", "0");
-	ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
-	ck_assert_ptr_nonnull(strstr(r.result.text, "without root"));
+	ck_assert_refused(&r, "without root");
 }
 END_TEST
 
@@ -335,8 +333,7 @@ START_TEST(a_directory_with_mounts_below_it_is_refused)
 	auto_close root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* /proc, /dev */
 	r.files.data_fd = root;
 	run_verb(&r, "exit", "0");
-	ck_assert_cause(&r, SANDBOX_CAUSE_INTERNAL);
-	ck_assert_ptr_nonnull(strstr(r.result.text, "/: expected no mounts below it"));
+	ck_assert_refused(&r, "/: expected no mounts below it");
 }
 END_TEST
 

@@ -202,8 +202,10 @@ static int receive_run(struct slot *slot, const struct sandbox_plan *prepared, s
 	if (kind != WIRE_PLAN)
 		return err_set(err, E_CONFLICT, "prepared twice: expected a plan to run");
 	if (difference)
-		return err_set(err, E_CONFLICT, "this sandbox was prepared for another %s: %s",
-			difference, "ask for what it has, or have it built for this");
+		return err_set(err, E_CONFLICT,
+			"this sandbox was prepared for another %s: ask for what it has, or have it "
+			"built for this",
+			difference);
 	return 0;
 }
 
@@ -220,22 +222,27 @@ static int limit_files(const struct slot *slot, uint64_t prepared_bytes, struct 
 	return 0;
 }
 
+/* With control groups: what the limit of who built it left. */
+static int check_seconds(const struct slot *slot, rlim_t needed, struct err *err)
+{
+	pid_t pid = slot->resident_pid ? slot->resident_pid : slot->payload_pid;
+	struct rlimit given;
+	if (prlimit(pid, RLIMIT_CPU, NULL, &given) < 0 || given.rlim_max >= needed)
+		return 0;
+	return err_set(err, E_CONFLICT,
+		"the 'ulimit -t' of who prepared this sandbox is below the plan's processor time "
+		"limit");
+}
+
 /* Without control groups the kernel counts a process's own time, from its birth. */
 static int limit_seconds(const struct slot *slot, uint64_t prepared_ms, struct err *err)
 {
 	uint64_t ms = slot->parsed.plan.limits.cpu_ms;
 	struct rlimit limit = slot_cpu_rlimit(&slot->parsed.plan.limits);
-	pid_t pid = slot->resident_pid ? slot->resident_pid : slot->payload_pid;
-	struct rlimit given = { 0, RLIM_INFINITY };
 	if (ms == prepared_ms)
 		return 0;
-	if (slot->cgroup.backend != SANDBOX_BACKEND_NONE) /* what our caller's limit left of it */
-		return prlimit(pid, RLIMIT_CPU, NULL, &given) == 0 &&
-				       given.rlim_max < limit.rlim_cur
-			       ? err_set(err, E_CONFLICT,
-					 "the pool's 'ulimit -t' is below the plan's processor "
-					 "time limit")
-			       : 0;
+	if (slot->cgroup.backend != SANDBOX_BACKEND_NONE)
+		return check_seconds(slot, limit.rlim_cur, err);
 	if (prepared_ms < ms)
 		return err_set(err, E_CONFLICT,
 			"this sandbox was prepared for %llu ms of processor time, not %llu",

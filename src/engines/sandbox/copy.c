@@ -61,6 +61,13 @@ static bool can_wait(int fd)
 	       !S_ISREG(status.st_mode);
 }
 
+/* As nohup gives it: no input. */
+static bool is_readable(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	return !(flags & O_PATH) && (flags & O_ACCMODE) != O_WRONLY;
+}
+
 /* A file or disk: half of it is no input. */
 static bool is_stored(int fd)
 {
@@ -83,8 +90,8 @@ void copy_open(struct slot_copy *copy, int host_proc, int from, int to, uint64_t
 		.to = reopen(host_proc, to, O_WRONLY),
 		.limit = limit,
 	};
-	if (copy->from >= 0 && (fcntl(copy->from, F_GETFL) & O_ACCMODE) == O_WRONLY)
-		fd_close(&copy->from); /* as nohup gives it: no input */
+	if (copy->from >= 0 && !is_readable(copy->from))
+		fd_close(&copy->from);
 	copy->from_is_stored = is_stored(copy->from);
 	copy->from_waits = can_wait(copy->from) || copy->from_is_stored; /* /proc/kmsg does */
 	copy->to_waits = can_wait(copy->to);
@@ -168,10 +175,9 @@ static int pump_step(struct slot_copy *copy, bool *ret_is_empty, struct err *err
 	ssize_t got = read_some(copy, buffer, sizeof(buffer));
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
-	if (got < 0 && copy->from_is_stored && errno != EBADF)
+	if (got < 0 && copy->from_is_stored)
 		return err_sys(err, E_UNAVAILABLE, "reading input");
-	if (got <=
-		0) { /* end; also of a terminal in the background, of what was not opened to read */
+	if (got <= 0) { /* also of a terminal, which gives nothing to the background */
 		fd_close(&copy->from);
 		return 0;
 	}

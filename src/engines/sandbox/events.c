@@ -9,8 +9,8 @@
 #include "engines/sandbox/events.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -96,7 +96,7 @@ static void wait_in_run(struct slot *slot)
 }
 
 /* One packet of the trace; waits for room, but not again for a caller that let us wait in vain. */
-static bool send_trace(
+static void send_trace(
 	struct slot *slot, enum sandbox_event_kind kind, struct view packet, bool *ret_has_waited)
 {
 	bool is_sent = has_room(slot) && try_send(slot, kind, packet);
@@ -108,32 +108,38 @@ static bool send_trace(
 	slot->is_deaf = !is_sent;
 	slot->result.trace_events += is_sent;
 	slot->result.trace_lost += !is_sent;
-	return is_sent;
 }
 
-/* Of numbers the next packet says more. */
-static void send_packet(
-	struct slot *slot, enum sandbox_event_kind kind, struct view packet, bool *ret_has_waited)
+/* What must arrive. */
+static void send_word(struct slot *slot, enum sandbox_event_kind kind, struct view packet)
 {
-	if (slot->control < 0)
-		return;
-	if (is_trace_event(kind)) {
-		(void)send_trace(slot, kind, packet, ret_has_waited);
-		return;
-	}
-	bool is_sent = (kind != SANDBOX_EVENT_STAT || has_room(slot)) &&
-		       try_send(slot, kind, packet);
-	if (!is_sent && kind != SANDBOX_EVENT_STAT && (errno == EAGAIN || errno == ENOBUFS)) {
+	bool is_sent = try_send(slot, kind, packet);
+	if (!is_sent && (errno == EAGAIN || errno == ENOBUFS)) {
 		wait_for_caller(slot, RESULT_WAIT_MS);
 		is_sent = try_send(slot, kind, packet);
 	}
 	slot->is_result_lost |= kind == SANDBOX_EVENT_DONE && !is_sent;
 }
 
+static void send_packet(
+	struct slot *slot, enum sandbox_event_kind kind, struct view packet, bool *ret_has_waited)
+{
+	if (slot->control < 0)
+		return;
+	if (is_trace_event(kind))
+		send_trace(slot, kind, packet, ret_has_waited);
+	else if (kind != SANDBOX_EVENT_STAT)
+		send_word(slot, kind, packet);
+	else if (has_room(slot)) /* else the next one says more */
+		(void)try_send(slot, kind, packet);
+}
+
 void events_flush(struct slot *slot, bool is_all)
 {
 	struct reader reader = reader_of(buf_view(&slot->queue));
 	bool has_waited = false;
+	if (!slot->queue.size)
+		return;
 	while (reader.rest.size && (is_all || !has_waited)) {
 		size_t size = (size_t)reader_le(&reader, sizeof(uint32_t));
 		struct view packet = reader_take(&reader, size);
@@ -160,10 +166,9 @@ static void enqueue(struct slot *slot, const struct sandbox_event *event)
 	if (buf_append_le(&slot->queue, size, sizeof(uint32_t), &ignored) < 0 ||
 		buf_append(&slot->queue, view_of(event, size), &ignored) < 0)
 		abort(); /* the queue has no limit of its own: it is flushed long before any */
-	bool is_of_run = is_trace_event(event->kind) || event->kind == SANDBOX_EVENT_STARTED ||
-			 event->kind == SANDBOX_EVENT_STAT;
-	if (!is_of_run || event->kind == SANDBOX_EVENT_STAT || slot->queue.size > QUEUE_BYTES_MAX)
-		events_flush(slot, !is_of_run);
+	bool can_wait = is_trace_event(event->kind) || event->kind == SANDBOX_EVENT_STARTED;
+	if (!can_wait || slot->queue.size > QUEUE_BYTES_MAX)
+		events_flush(slot, !can_wait && event->kind != SANDBOX_EVENT_STAT);
 }
 
 void slot_send(struct slot *slot, struct sandbox_event *event)
@@ -177,7 +182,7 @@ void slot_send(struct slot *slot, struct sandbox_event *event)
 		return;
 	}
 	slot->trace_seen += is_trace;
-	/* An end is told when its output was taken. */
+	/* An end is told only when its output was taken. */
 	event->t_usec = is_trace ? slot_wall_usec(slot) : slot_usec(slot);
 	if (!slot->sink) {
 		enqueue(slot, event);

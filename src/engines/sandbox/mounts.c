@@ -402,9 +402,11 @@ long slot_mount_inputs(const struct slot *slot, const char **ret_step)
 
 static bool unmount_input(const struct slot *slot, int mount, const char *target)
 {
-	bool is_covered = mount >= 0 && !slot->parsed.plan.private_inputs;
-	return mount < 0 || ((!is_covered || sys2(umount2, target, MNT_DETACH) == 0) &&
-				    sys2(umount2, target, MNT_DETACH) == 0);
+	if (mount < 0)
+		return true;
+	if (!slot->parsed.plan.private_inputs && sys2(umount2, target, MNT_DETACH) < 0)
+		return false;
+	return sys2(umount2, target, MNT_DETACH) == 0;
 }
 
 bool slot_unmount_inputs(const struct slot *slot)

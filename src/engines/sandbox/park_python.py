@@ -286,19 +286,24 @@ def finish(status):
     raise status if isinstance(status, SystemExit) else SystemExit(status)
 
 
+def set_executable(name):
+    """As the interpreter finds itself when it is started by this name."""
+    places = [place + "/" + name for place in os.environ.get("PATH", "").split(":")]
+    if name.startswith("/"):
+        places = [os.path.normpath(name)]
+    elif "/" in name:
+        places = [os.getcwd() + "/" + (name[2:] if name.startswith("./") else name)]
+    is_base = getattr(sys, "_base_executable", None) == sys.executable
+    sys.executable = next((place for place in places if os.access(place, os.X_OK)), "")
+    if is_base:
+        sys._base_executable = sys.executable
+
+
 def begin(argv, settings):
     """Only what can be told before the first line of the job has run."""
     try:
         if argv[0] != own_name or not sys.executable:  # another name, or started without this PATH
-            places = [place + "/" + argv[0] for place in os.environ.get("PATH", "").split(":")]
-            if argv[0].startswith("/"):
-                places = [os.path.normpath(argv[0])]
-            elif "/" in argv[0]:
-                places = [os.getcwd() + "/" + (argv[0][2:] if argv[0].startswith("./") else argv[0])]
-            is_base = getattr(sys, "_base_executable", None) == sys.executable
-            sys.executable = next((place for place in places if os.access(place, os.X_OK)), "")
-            if is_base:
-                sys._base_executable = sys.executable
+            set_executable(argv[0])
         if settings == own_settings:
             os.environ.update(coerced)
             return load(argv)

@@ -70,6 +70,7 @@ static long set_rlimit(int resource, struct rlimit wanted, rlim_t needed)
 	return sys4(prlimit64, 0, resource, &wanted, 0);
 }
 
+#define OURS 0, "rlimit"
 #define CALLERS(letter, limit) \
 	"the caller's 'ulimit -" letter "' is below the plan's " limit " limit"
 
@@ -92,20 +93,20 @@ static long set_rlimits(const struct slot *slot, const char **ret_step)
 		 * 1, not 0: a core_pattern that pipes to a program of the host ignores 0, and the
 		 * payload's memory, data included, would be written to the host's disk.
 		 */
-		{ RLIMIT_CORE, { 1, 1 }, 0, "rlimit" },
-		{ RLIMIT_NOFILE, { files, files }, 0, "rlimit" },
-		{ RLIMIT_SIGPENDING, { SIGNALS_MAX, SIGNALS_MAX }, 0, "rlimit" },
-		{ RLIMIT_MEMLOCK, { LOCKED_BYTES_MAX, LOCKED_BYTES_MAX }, 0, "rlimit" },
-		{ RLIMIT_MSGQUEUE, { 0, 0 }, 0, "rlimit" },
-		{ RLIMIT_NICE, { 0, 0 }, 0, "rlimit" },
-		{ RLIMIT_RTPRIO, { 0, 0 }, 0, "rlimit" },
-		{ RLIMIT_STACK, { STACK_BYTES, STACK_BYTES_MAX }, 0, "rlimit" },
+		{ RLIMIT_CORE, { 1, 1 }, OURS },
+		{ RLIMIT_NOFILE, { files, files }, OURS },
+		{ RLIMIT_SIGPENDING, { SIGNALS_MAX, SIGNALS_MAX }, OURS },
+		{ RLIMIT_MEMLOCK, { LOCKED_BYTES_MAX, LOCKED_BYTES_MAX }, OURS },
+		{ RLIMIT_MSGQUEUE, { 0, 0 }, OURS },
+		{ RLIMIT_NICE, { 0, 0 }, OURS },
+		{ RLIMIT_RTPRIO, { 0, 0 }, OURS },
+		{ RLIMIT_STACK, { STACK_BYTES, STACK_BYTES_MAX }, OURS },
 		{ RLIMIT_AS, endless, limits->memory_bytes, CALLERS("v", "memory") },
 		{ RLIMIT_DATA, endless, limits->memory_bytes, CALLERS("d", "memory") },
 		{ RLIMIT_CPU, endless, slot_cpu_rlimit(limits).rlim_cur,
 			CALLERS("t", "processor time") },
 		{ RLIMIT_NPROC, endless, limits->tasks, CALLERS("u", "task") },
-		{ RLIMIT_RTTIME, endless, 0, "rlimit" },
+		{ RLIMIT_RTTIME, endless, OURS },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		STEP(set_rlimit(rows[i].resource, rows[i].value, rows[i].needed), rows[i].name);

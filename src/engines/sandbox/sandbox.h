@@ -5,7 +5,7 @@
  * SOCK_SEQPACKET socket, the *control* descriptor. Everything goes over it: the plan and its
  * descriptors in, events and one result out. Closing the control descriptor (the last copy of it:
  * fork() makes some) kills the sandbox and removes everything it made. Every handle is a
- *descriptor; put it into any event loop.
+ * descriptor; put it into any event loop.
  *
  *	int control;
  *	sandbox_open(&config, &control, &err);
@@ -47,8 +47,8 @@ enum {
  * Sizes are multiples of 4096 (the kernel counts pages); of memory, disk and a file at most 1 TiB.
  * File locks and connections that wait are kernel memory that it charges to nobody: more than 4096
  * POSIX locks or 16,384 UNIX sockets (two for a connection that waits) at once end a run as more
- * memory does. A caller whose own hard
- * limits (ulimit) are lower is refused, unless its supervisor has CAP_SYS_RESOURCE.
+ * memory does. A caller whose own hard limits (ulimit) are lower is refused, unless its supervisor
+ * has CAP_SYS_RESOURCE.
  */
 struct sandbox_limits {
 	uint64_t wall_ms;      /* from start to kill; 1 to 7 days */

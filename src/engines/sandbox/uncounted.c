@@ -65,6 +65,14 @@ static uint64_t count_sockets(const struct slot *slot)
 	return count;
 }
 
+static void end(struct slot *slot, int most, const char *what)
+{
+	struct err text;
+	err_format(
+		&text, 0, "holds more than %d %s: kernel memory that no limit counts", most, what);
+	slot_end(slot, SANDBOX_CAUSE_MEMORY, text.message);
+}
+
 void uncounted_look(struct slot *slot, struct uncounted *state)
 {
 	uint64_t began = slot_usec(slot);
@@ -73,13 +81,10 @@ void uncounted_look(struct slot *slot, struct uncounted *state)
 	state->next_usec = began + UNCOUNTED_LOOK_USEC;
 	if (!may_have_taken(slot, state))
 		return;
-	bool has_locks = locks_are_too_many(slot->whole_proc);
-	bool has_sockets = count_sockets(slot) > SOCKETS_MAX;
-	struct err text;
-	err_format(&text, 0, "holds more than %d %s: kernel memory that no limit counts",
-		has_locks ? LOCKS_MAX : SOCKETS_MAX, has_locks ? "file locks" : "UNIX sockets");
-	if (has_locks || has_sockets)
-		slot_end(slot, SANDBOX_CAUSE_MEMORY, text.message);
+	if (locks_are_too_many(slot->whole_proc))
+		end(slot, LOCKS_MAX, "file locks");
+	else if (count_sockets(slot) > SOCKETS_MAX)
+		end(slot, SOCKETS_MAX, "UNIX sockets");
 	uint64_t now = slot_usec(slot);
 	state->next_usec = now + MAX((now - began) * REST, (uint64_t)UNCOUNTED_LOOK_USEC);
 }

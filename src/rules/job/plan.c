@@ -8,8 +8,8 @@
 #include "kit/base/str.h"
 
 static const char *const fixed_env[] = {
-	"HOME=/work",
-	"LANG=C.UTF-8",
+	LANG_HOME,
+	LANG_LOCALE,
 	"PATH=/usr/bin:/bin",
 	"SOURCE_DATE_EPOCH=0",
 	"TMPDIR=/tmp",

@@ -6,8 +6,7 @@
 
 static const struct lang langs[] = {
 	{ "python", ".py", { "/usr/bin/python3", NULL },
-		/* The first two as in all jobs (plan.c): a parked one starts with them, too. */
-		{ "HOME=/work", "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1", "PYTHONHASHSEED=0",
+		{ LANG_HOME, LANG_LOCALE, "PYTHONDONTWRITEBYTECODE=1", "PYTHONHASHSEED=0",
 			"PYTHONNOUSERSITE=1", NULL },
 		{ "/usr/bin/python3", "-B", "-s", "-c", NULL }, "PYTHON" },
 	{ "bash", ".sh", { "/usr/bin/bash", NULL }, { NULL }, { NULL }, NULL },

@@ -6,6 +6,10 @@
 
 #include <stddef.h>
 
+/* In the environment of every job; what is parked starts with them, or it would start anew. */
+#define LANG_HOME "HOME=/work"
+#define LANG_LOCALE "LANG=C.UTF-8"
+
 #define LANG_ARGV_MAX 6 /* interpreter and its flags, before the script's path */
 
 struct lang {
