@@ -199,6 +199,48 @@ static int do_locks(char **argv)
 	return 0;
 }
 
+static void flock_all(const int *fds, long count)
+{
+	for (long i = 0; i < count; i++)
+		(void)flock(fds[i], LOCK_SH);
+}
+
+/*
+ * argv[2] locks by flock(), each on a file opened anew and held by a mapping alone, in each of
+ * argv[3] processes; with "dead", taken by one that is no more. Held for argv[5] ms.
+ */
+static int do_mapped_locks(char **argv)
+{
+	enum { BATCH = 2000 };
+	int fds[BATCH];
+	char name[32];
+	long taken = 0;
+	for (long i = 1; i < number(argv, 3); i++)
+		if (fork() == 0)
+			break;
+	while (taken < number(argv, 2)) {
+		for (int i = 0; i < BATCH; i++) { /* each lock makes the next of its file slower */
+			snprintf(name, sizeof(name), "locked-%d-%d", (int)getpid(), i / 5);
+			fds[i] = open(name, O_RDONLY | O_CREAT, 0600);
+		}
+		if (strcmp(argv[4], "dead") != 0)
+			flock_all(fds, BATCH);
+		else if (fork() == 0) {
+			flock_all(fds, BATCH);
+			_exit(0);
+		} else {
+			wait(NULL);
+		}
+		for (int i = 0; i < BATCH; i++) { /* every second so: no two in one mapping */
+			int rights = i % 2 ? PROT_READ : PROT_NONE;
+			taken += mmap(NULL, 4096, rights, MAP_SHARED, fds[i], 0) != MAP_FAILED;
+			close(fds[i]);
+		}
+	}
+	be_busy(number(argv, 5));
+	return 0;
+}
+
 static int do_open_file_lock(char **argv)
 {
 	struct flock range = { .l_type = F_WRLCK, .l_len = 1 };
@@ -605,6 +647,7 @@ static const struct {
 	{ "locks", do_locks },
 	{ "connections", do_connections },
 	{ "large-exec", do_large_exec },
+	{ "mapped-locks", do_mapped_locks },
 	{ "open-file-lock", do_open_file_lock },
 	{ "shared-files", do_shared_files },
 	{ "mlock", do_mlock },

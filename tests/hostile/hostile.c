@@ -558,6 +558,12 @@ static int do_is_ordinary(char **argv)
 	       last.sa_handler != SIG_DFL;
 }
 
+static int do_nice(char **argv)
+{
+	(void)argv;
+	return getpriority(PRIO_PROCESS, 0);
+}
+
 /* Where a walk that looks at names, or at too many of them, might not find it. */
 static int do_hide(char **argv)
 {
@@ -1004,6 +1010,7 @@ static const struct {
 	{ "is-of-today", do_is_of_today },
 	{ "change-time", do_change_time },
 	{ "is-ordinary", do_is_ordinary },
+	{ "nice", do_nice },
 	{ "hide", do_hide },
 	{ "long-names", do_long_names },
 	{ "int80", do_int80 },

@@ -120,6 +120,32 @@ START_TEST(locks_are_counted)
 }
 END_TEST
 
+/* Whoever took them: of one process on one file, and of dead ones, whom the kernel does not list.
+ */
+START_TEST(locks_of_mapped_files_are_counted)
+{
+	static const struct {
+		const char *argv[7];
+		const char *too_many;
+	} rows[] = {
+		{ { "/bin/hostile", "mapped-locks", "4000", "1", "alive", "700" }, NULL },
+		{ { "/bin/hostile", "mapped-locks", "60000", "1", "alive", "9000" },
+			"holds more than 4096 file locks: kernel memory that no limit counts" },
+		{ { "/bin/hostile", "mapped-locks", "20000", "2", "dead", "700" }, NULL },
+		{ { "/bin/hostile", "mapped-locks", "40000", "2", "dead", "9000" },
+			"holds more than 65536 open files and mappings, each of which may have a "
+			"lock: kernel memory that no limit counts" },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		RUN(r);
+		run_argv(&r, rows[i].argv);
+		ck_assert_str_eq(
+			r.result.text, rows[i].too_many ? rows[i].too_many : "exited with 0");
+		ck_assert_cause(&r, rows[i].too_many ? SANDBOX_CAUSE_MEMORY : SANDBOX_CAUSE_EXITED);
+	}
+}
+END_TEST
+
 START_TEST(waiting_connections_are_counted)
 {
 	static const struct {
@@ -378,7 +404,7 @@ START_TEST(the_host_is_as_before)
 END_TEST
 
 UNIT_MAIN("sandbox_hostile", exposure, verdicts, sandboxes_share_no_locks, locks_are_counted,
-	waiting_connections_are_counted, large_arguments_stop_no_clock, both_are_filtered,
-	a_killed_supervisor_leaves_nothing_alive, a_closed_control_kills_within_15_ms,
-	races_at_the_limit, slow_reader_gets_everything, slow_reader_hides_no_limit,
-	storms_do_not_stop_the_clock, the_host_is_as_before)
+	locks_of_mapped_files_are_counted, waiting_connections_are_counted,
+	large_arguments_stop_no_clock, both_are_filtered, a_killed_supervisor_leaves_nothing_alive,
+	a_closed_control_kills_within_15_ms, races_at_the_limit, slow_reader_gets_everything,
+	slow_reader_hides_no_limit, storms_do_not_stop_the_clock, the_host_is_as_before)

@@ -14,13 +14,14 @@
 #include "engines/sandbox/filter.h"
 #include "engines/sandbox/filter_numbers.h"
 #include "engines/sandbox/locks.h"
+#include "engines/sandbox/open_files.h"
 #include "engines/sandbox/sandbox.h"
 #include "engines/sandbox/sha256.h"
 #include "engines/sandbox/wire.h"
 #include "kit/base/fd.h"
 #include "unit.h"
 
-enum { FILTER_SIZE_GOAL = 207, LOCK_SIZE_GOAL = 64, NUMBERS = 1024, X32 = 0x40000000 };
+enum { FILTER_SIZE_GOAL = 209, LOCK_SIZE_GOAL = 64, NUMBERS = 1024, X32 = 0x40000000 };
 
 #define ALLOWED SECCOMP_RET_ALLOW
 #define REFUSED(error) (SECCOMP_RET_ERRNO | (error))
@@ -176,8 +177,9 @@ START_TEST(filter_verdicts)
 		{ SYS_seccomp, 1, 0, REFUSED(EPERM) },
 		{ SYS_setns, 0, 0, REFUSED(EPERM) },
 		{ SYS_clone, 17, 0, ALLOWED },
-		{ SYS_clone, 0x003d0f00, 0, ALLOWED },  /* pthread_create */
-		{ SYS_clone, 0x4100 | 17, 0, ALLOWED }, /* posix_spawn */
+		{ SYS_clone, 0x003d0f00, 0, ALLOWED },        /* pthread_create */
+		{ SYS_clone, 0x003d0b00, 0, REFUSED(EPERM) }, /* with files of its own */
+		{ SYS_clone, 0x4100 | 17, 0, ALLOWED },       /* posix_spawn */
 		{ SYS_clone, 0x400 | 17, 0, REFUSED(EPERM) },
 		{ SYS_clone, 0x4500 | 17, 0, REFUSED(EPERM) },
 		{ SYS_clone, 0x10000000 | 0x003d0f00, 0, REFUSED(EPERM) },
@@ -379,6 +381,16 @@ START_TEST(everything_has_a_name)
 }
 END_TEST
 
+static bool look_at_locks(int dir)
+{
+	struct locks_look look = {};
+	while (locks_look_on(&look, dir))
+		continue;
+	bool are_too_many = locks_are_too_many(&look);
+	locks_look_end(&look);
+	return are_too_many;
+}
+
 /* A list of so many locks, of which the first comes so many times more. */
 static bool are_too_many(int dir, const char *pid, int locks, int repeated)
 {
@@ -391,7 +403,7 @@ static bool are_too_many(int dir, const char *pid, int locks, int repeated)
 			err);
 	auto_close fd = openat(dir, "locks", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	ck_assert_ok(fd_write_all(fd, buf_view(&list), &err), err);
-	return locks_are_too_many(dir);
+	return look_at_locks(dir);
 }
 
 START_TEST(locks_are_counted_once)
@@ -401,7 +413,7 @@ START_TEST(locks_are_counted_once)
 	auto_close dir = -1;
 	ck_assert_ptr_nonnull(mkdtemp(path));
 	ck_assert_ok(fd_open(path, O_RDONLY | O_DIRECTORY, 0, &dir, &err), err);
-	ck_assert(!locks_are_too_many(dir)); /* no list */
+	ck_assert(!look_at_locks(dir)); /* no list */
 	ck_assert(!are_too_many(dir, "42", 0, 0));
 	ck_assert(
 		!are_too_many(dir, "42", LOCKS_MAX - 80, 0)); /* parts of a file end within lines */
@@ -410,11 +422,66 @@ START_TEST(locks_are_counted_once)
 	ck_assert(!are_too_many(dir, "0", 2 * LOCKS_MAX, 0));  /* a wait of another's */
 	ck_assert(!are_too_many(dir, "42", 1, 2 * LOCKS_MAX));
 	ck_assert(are_too_many(dir, "42", LOCKS_MAX + 80, 2 * LOCKS_MAX));
+	ck_assert(!are_too_many(dir, "42", 1, 4 * LOCKS_MAX - 80));
+	ck_assert(are_too_many(dir, "42", 1, 4 * LOCKS_MAX + 80)); /* no list is that long */
 	ck_assert_int_eq(unlinkat(dir, "locks", 0), 0);
+	ck_assert_int_eq(rmdir(path), 0);
+}
+END_TEST
+
+static void write_text(int dir, const char *path, const char *text)
+{
+	struct err err;
+	auto_close fd = openat(dir, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ck_assert_ok(fd_write_all(fd, view_of(text, strlen(text)), &err), err);
+}
+
+static size_t count_open_files(int proc)
+{
+	struct open_files_look look = OPEN_FILES_LOOK;
+	while (open_files_look_on(&look, proc))
+		continue;
+	size_t count = look.count;
+	open_files_look_end(&look);
+	return count;
+}
+
+/* As before Linux 6.2, without the directory fd. */
+START_TEST(open_files_are_counted)
+{
+	static const char *const dirs[] = { "sys", "1", "1/task", "1/task/1", "7", "7/task",
+		"7/task/7", "7/task/8", "7/task/9" };
+	static const char *const files[] = { "1/task/1/status", "1/task/1/maps", "7/task/7/status",
+		"7/task/7/maps", "7/task/8/status", "7/task/8/maps", "7/task/9/status",
+		"7/task/9/maps" };
+	char path[] = "/tmp/cupel-proc-XXXXXX";
+	char maps[5 * 2000 + 1] = "";
+	struct err err;
+	auto_close dir = -1;
+	ck_assert_ptr_nonnull(mkdtemp(path));
+	ck_assert_ok(fd_open(path, O_RDONLY | O_DIRECTORY, 0, &dir, &err), err);
+	ck_assert_uint_eq(count_open_files(-1), 0);
+	ck_assert_uint_eq(count_open_files(dir), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+		ck_assert_int_eq(mkdirat(dir, dirs[i], 0700), 0);
+	ck_assert_uint_eq(count_open_files(dir), 0);
+	for (int i = 0; i < 2000; i++) /* of several pages */
+		memcpy(maps + 5 * i, "0-1 \n", 6);
+	write_text(dir, "1/task/1/status", "Name:\tinit\nFDSize:\t64\nGroups:\t\n");
+	write_text(dir, "1/task/1/maps", "0-1 r-xp\n");
+	write_text(dir, "7/task/7/status", "State:\tZ\nFDSize:\t0\n"); /* a dead first thread */
+	write_text(dir, "7/task/7/maps", "");
+	for (size_t i = 4; i < ARRAY_SIZE(files); i++) /* two that share */
+		write_text(dir, files[i], i % 2 ? maps : "State:\tR\nFDSize:\t256\n");
+	ck_assert_uint_eq(count_open_files(dir), 64 + 1 + 256 + 2000);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		ck_assert_int_eq(unlinkat(dir, files[i], 0), 0);
+	for (size_t i = ARRAY_SIZE(dirs); i > 0; i--)
+		ck_assert_int_eq(unlinkat(dir, dirs[i - 1], AT_REMOVEDIR), 0);
 	ck_assert_int_eq(rmdir(path), 0);
 }
 END_TEST
 
 UNIT_MAIN("sandbox_parts", filter_is_small_and_complete, every_number_is_what_the_table_says,
 	filter_verdicts, sha256_vectors, sha256_of_much, plans_travel, broken_plans, events_travel,
-	everything_has_a_name, locks_are_counted_once)
+	everything_has_a_name, locks_are_counted_once, open_files_are_counted)

@@ -72,6 +72,33 @@ START_TEST(takes_and_refills)
 }
 END_TEST
 
+/* What the pool was started with, not what it builds with. */
+START_TEST(runs_have_the_priority_of_the_pool)
+{
+	struct err err;
+	auto_done(run) cold;
+	auto_done(run) ready;
+	int control = -1;
+	run_init(&cold);
+	run_init(&ready);
+	ck_assert_int_eq(setpriority(PRIO_PROCESS, 0, 4), 0);
+	run_verb(&cold, "nice");
+	ck_assert_int_eq(cold.result.exit_code, 4);
+	int pool = open_pool();
+	keep(pool, "hostile", 1);
+	wait_ready(pool, 1);
+	ready.files.root_fd = -1;
+	ready.plan.argv = ARGV("nice");
+	ck_assert_ok(fd_memfd("o", &ready.files.stdout_fd, &err), err);
+	ck_assert_ok(fd_memfd("e", &ready.files.stderr_fd, &err), err);
+	ck_assert_ok(sandbox_pool_take(pool, "hostile", &control, &err), err);
+	ck_assert_ok(sandbox_start(control, &ready.plan, &ready.files, &err), err);
+	run_finish(&ready, control);
+	ck_assert_int_eq(ready.result.exit_code, 4);
+	(void)close(pool);
+}
+END_TEST
+
 /* Of the pool's process, the only child of a test. */
 static void limit_descriptors(rlim_t count)
 {
@@ -339,8 +366,8 @@ START_TEST(a_taken_one_outlives_the_pool)
 }
 END_TEST
 
-UNIT_MAIN("sandbox_pool", takes_and_refills, guests_wait_for_a_sandbox, guests_may_only_take,
-	silent_guests_give_way, a_template_too_many_for_its_descriptors, empty_and_unknown,
-	gives_up_on_the_impossible, few_descriptors_are_enough, a_shortage_passes,
-	only_a_listening_socket_lets_guests_in, the_command_listens_at_paths_only,
-	a_taken_one_outlives_the_pool)
+UNIT_MAIN("sandbox_pool", takes_and_refills, runs_have_the_priority_of_the_pool,
+	guests_wait_for_a_sandbox, guests_may_only_take, silent_guests_give_way,
+	a_template_too_many_for_its_descriptors, empty_and_unknown, gives_up_on_the_impossible,
+	few_descriptors_are_enough, a_shortage_passes, only_a_listening_socket_lets_guests_in,
+	the_command_listens_at_paths_only, a_taken_one_outlives_the_pool)

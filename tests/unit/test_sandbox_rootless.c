@@ -229,10 +229,11 @@ START_TEST(limits_of_the_caller)
 		const char *text;
 	} rows[] = {
 		{ RLIMIT_FSIZE, 8192, 8191, "'ulimit -f'" },
-		{ RLIMIT_CPU, 3, 1, "'ulimit -t'" },
+		{ RLIMIT_CPU, 3, 2, "'ulimit -t'" },
+		{ RLIMIT_STACK, 8 << 20, (8 << 20) - 1, "'ulimit -s'" },
 		/* A sanitizer has terabytes of addresses. */
 		{ RLIMIT_DATA, 64 << 20, (64 << 20) - 1, "'ulimit -d'" },
-		{ RLIMIT_AS, 64 << 20, (64 << 20) - 1, "'ulimit -v'" },
+		{ RLIMIT_AS, RLIM_INFINITY, 1ull << 40, "'ulimit -v'" },
 	};
 	size_t count = SUPERVISOR_IS_STATIC ? ARRAY_SIZE(rows) : ARRAY_SIZE(rows) - 2;
 	become(NOBODY);

@@ -23,7 +23,7 @@
 #include "kit/base/fd.h"
 #include "kit/base/signals.h"
 
-enum { DESCRIPTORS_MIN = 128 };
+enum { DESCRIPTORS_MIN = 384 }; /* one for each entry at the image's top, of 255 */
 
 int build_hide(struct err *err)
 {

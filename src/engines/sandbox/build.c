@@ -231,7 +231,7 @@ static int check_seconds(const struct slot *slot, rlim_t needed, struct err *err
 		return 0;
 	return err_set(err, E_CONFLICT,
 		"the 'ulimit -t' of who prepared this sandbox is below the plan's processor time "
-		"limit");
+		"limit and a second");
 }
 
 /* Without control groups the kernel counts a process's own time, from its birth. */
@@ -242,7 +242,7 @@ static int limit_seconds(const struct slot *slot, uint64_t prepared_ms, struct e
 	if (ms == prepared_ms)
 		return 0;
 	if (slot->cgroup.backend != SANDBOX_BACKEND_NONE)
-		return check_seconds(slot, limit.rlim_cur, err);
+		return check_seconds(slot, limit.rlim_max, err);
 	if (prepared_ms < ms)
 		return err_set(err, E_CONFLICT,
 			"this sandbox was prepared for %llu ms of processor time, not %llu",
@@ -265,9 +265,9 @@ int build_adopt(struct slot *slot, struct err *err)
 	TRY(limit_files(slot, prepared.limits.file_bytes, err));
 	TRY(limit_seconds(slot, prepared.limits.cpu_ms, err));
 	TRY(mount_inputs(slot, err));
-	if (getpriority(PRIO_PROCESS, 0) > 0) { /* a pool builds at low priority */
-		(void)setpriority(PRIO_PROCESS, 0, 0);
-		(void)setpriority(PRIO_PROCESS, (id_t)slot->payload_pid, 0);
+	if (getpriority(PRIO_PROCESS, 0) != slot->nice) { /* a pool builds at low priority */
+		(void)setpriority(PRIO_PROCESS, 0, slot->nice);
+		(void)setpriority(PRIO_PROCESS, (id_t)slot->payload_pid, MAX(slot->nice, 0));
 	}
 	return 0;
 }

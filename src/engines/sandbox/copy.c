@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdalign.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -21,7 +22,7 @@
 #include "kit/base/mem.h"
 #include "kit/base/str.h"
 
-enum { STEP_BYTES = 8 * 1024, STEPS_PER_PUMP = 64, PATH_BYTES = 40 };
+enum { BLOCK_BYTES = 4096, STEP_BYTES = 2 * BLOCK_BYTES, STEPS_PER_PUMP = 64, PATH_BYTES = 40 };
 
 /*
  * Whoever gave it may do what we open it for, or our rights would be lent. The name of a terminal's
@@ -170,7 +171,7 @@ static void hold(struct slot_copy *copy, const uint8_t *bytes, size_t size)
 
 static int pump_step(struct slot_copy *copy, bool *ret_is_empty, struct err *err)
 {
-	uint8_t buffer[STEP_BYTES];
+	alignas(BLOCK_BYTES) uint8_t buffer[STEP_BYTES]; /* a file may be open with O_DIRECT */
 	*ret_is_empty = true;
 	ssize_t got = read_some(copy, buffer, sizeof(buffer));
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))

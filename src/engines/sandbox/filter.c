@@ -54,8 +54,9 @@ enum action {
 	ACTION_ENOMEM,
 	ACTION_EINVAL,
 	ACTION_KILL,
-	ACTION_CLONE_FILES,  /* from here on: a tail looks at an argument */
-	ACTION_CLONE_THREAD, /* after the one that it leads to: jumps only go forward */
+	ACTION_CLONE_FILES, /* from here on: a tail looks at an argument */
+	ACTION_CLONE_NO_FILES,
+	ACTION_CLONE_THREAD, /* after those that it leads to: jumps only go forward */
 	ACTION_CLONE,
 	ACTION_FCNTL,
 	ACTION_SOCKET,
@@ -139,10 +140,15 @@ struct check {
 
 static const struct check checks[ACTION_COUNT] = {
 	[ACTION_CLONE] = { 0, true, ACTION_EPERM, ACTION_CLONE_THREAD, 1, { CLONE_REFUSED } },
-	[ACTION_CLONE_THREAD] = { 0, true, ACTION_ALLOW, ACTION_CLONE_FILES, 1,
+	[ACTION_CLONE_THREAD] = { 0, true, ACTION_CLONE_NO_FILES, ACTION_CLONE_FILES, 1,
 		{ 0x10000 /* CLONE_THREAD */ } },
-	/* Who shares its files with another process leaves it locks that bear a dead one's pid. */
+	/*
+	 * A process has one table of files. Who shares its own with another process leaves it
+	 * locks that bear a dead one's pid; those of a thread of its own are not counted.
+	 */
 	[ACTION_CLONE_FILES] = { 0, true, ACTION_EPERM, ACTION_ALLOW, 1,
+		{ 0x400 /* CLONE_FILES */ } },
+	[ACTION_CLONE_NO_FILES] = { 0, true, ACTION_ALLOW, ACTION_EPERM, 1,
 		{ 0x400 /* CLONE_FILES */ } },
 	/*
 	 * F_OFD_GETLK F_OFD_SETLK F_OFD_SETLKW: locks without a pid; as before Linux 3.15.

@@ -10,12 +10,16 @@
  * In a proc of the sandbox's pid namespace these are its own, and those that have no pid there: it
  * is 0 or negative. The kernel gives a page at a time, goes to the next by its number in the list
  * of all locks of the machine, and puts new ones in front: who takes locks elsewhere meanwhile
- * makes us see lines again. So what is too much is counted again, each line once. (The host's own
- * list, where others have thousands, showed a hundred locks four thousand times.)
+ * makes us see lines again. So each line is counted once. (The host's own list, where others have
+ * thousands, showed a hundred locks four thousand times.) A list that is very long even so is.
+ *
+ * For a page the kernel waits until nobody on the machine is taking a lock, up to 30 ms while many
+ * are; so one page is read at a time, and who looks goes about his business between two.
  *
  * Every POSIX lock has a living process to be listed under: the filter refuses those of open file
  * descriptions, which have none, and to share a table of descriptors with another process, in which
- * a lock survives its taker. (Of flock() and leases there is but one for each open file.)
+ * a lock survives its taker. A lock by flock() may have none, and several look the same: see
+ * open_files.c.
  */
 #include "engines/sandbox/locks.h"
 
@@ -29,8 +33,9 @@
 #include "kit/base/mem.h"
 
 enum {
-	PART_BYTES = 4096, /* the kernel gives no more at once; only of long waits half a line */
+	PAGE_BYTES = 4096, /* the kernel gives no more at once; only of long waits half a line */
 	SEEN_SIZE = 2 * LOCKS_MAX,
+	LINES_MAX = 4 * LOCKS_MAX,
 };
 
 /* The pid is the word before that with the second colon. */
@@ -64,29 +69,36 @@ static bool is_new(uint64_t *seen, const char *line, const char *end)
 	return is_first;
 }
 
-/* Until there are too many; with seen, which is empty, no line twice. */
-static size_t count_lines(int proc, uint64_t *seen)
+bool locks_look_on(struct locks_look *look, int proc)
 {
-	char bytes[PART_BYTES];
-	size_t count = 0;
-	auto_close fd = openat(proc, "locks", O_RDONLY | O_CLOEXEC); /* no list: no locks */
-	for (ssize_t got = fd < 0 ? 0 : 1; got > 0 && count <= LOCKS_MAX;) {
-		got = read(fd, bytes, sizeof(bytes));
-		const char *line = bytes;
-		const char *end = bytes + MAX(got, 0);
-		const char *stop;
-		while ((stop = memchr(line, '\n', (size_t)(end - line)))) {
-			count += has_pid(line, stop) && (!seen || is_new(seen, line, stop));
-			line = stop + 1;
-		}
+	char bytes[PAGE_BYTES];
+	if (!look->seen) {
+		look->seen = mem_alloc(SEEN_SIZE, sizeof(*look->seen));
+		look->fd = openat(proc, "locks", O_RDONLY | O_CLOEXEC); /* no list: no locks */
 	}
-	return count;
+	ssize_t got = look->fd < 0 ? 0 : read(look->fd, bytes, sizeof(bytes));
+	const char *line = bytes;
+	const char *end = bytes + MAX(got, 0);
+	const char *stop;
+	while (look->count <= LOCKS_MAX && (stop = memchr(line, '\n', (size_t)(end - line)))) {
+		if (has_pid(line, stop)) {
+			look->lines++;
+			look->count += is_new(look->seen, line, stop);
+		}
+		line = stop + 1;
+	}
+	return got > 0 && !locks_are_too_many(look);
 }
 
-bool locks_are_too_many(int proc)
+bool locks_are_too_many(const struct locks_look *look)
 {
-	if (count_lines(proc, NULL) <= LOCKS_MAX)
-		return false;
-	auto_free uint64_t *seen = mem_alloc(SEEN_SIZE, sizeof(*seen));
-	return count_lines(proc, seen) > LOCKS_MAX;
+	return look->count > LOCKS_MAX || look->lines > LINES_MAX;
+}
+
+void locks_look_end(struct locks_look *look)
+{
+	if (look->seen)
+		fd_close(&look->fd);
+	mem_free(look->seen);
+	*look = (struct locks_look){};
 }

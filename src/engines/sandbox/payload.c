@@ -71,8 +71,7 @@ static long set_rlimit(int resource, struct rlimit wanted, rlim_t needed)
 }
 
 #define OURS 0, "rlimit"
-#define CALLERS(letter, limit) \
-	"the caller's 'ulimit -" letter "' is below the plan's " limit " limit"
+#define CALLERS(letter, limit) "the caller's 'ulimit -" letter "' is below the plan's " limit
 
 static long set_rlimits(const struct slot *slot, const char **ret_step)
 {
@@ -88,7 +87,7 @@ static long set_rlimits(const struct slot *slot, const char **ret_step)
 		const char *name;
 	} rows[] = {
 		{ RLIMIT_FSIZE, { limits->file_bytes, limits->file_bytes }, limits->file_bytes,
-			CALLERS("f", "file size") },
+			CALLERS("f", "file size limit (warm, zygote: its disk limit)") },
 		/*
 		 * 1, not 0: a core_pattern that pipes to a program of the host ignores 0, and the
 		 * payload's memory, data included, would be written to the host's disk.
@@ -100,12 +99,15 @@ static long set_rlimits(const struct slot *slot, const char **ret_step)
 		{ RLIMIT_MSGQUEUE, { 0, 0 }, OURS },
 		{ RLIMIT_NICE, { 0, 0 }, OURS },
 		{ RLIMIT_RTPRIO, { 0, 0 }, OURS },
-		{ RLIMIT_STACK, { STACK_BYTES, STACK_BYTES_MAX }, OURS },
-		{ RLIMIT_AS, endless, limits->memory_bytes, CALLERS("v", "memory") },
-		{ RLIMIT_DATA, endless, limits->memory_bytes, CALLERS("d", "memory") },
-		{ RLIMIT_CPU, endless, slot_cpu_rlimit(limits).rlim_cur,
-			CALLERS("t", "processor time") },
-		{ RLIMIT_NPROC, endless, limits->tasks, CALLERS("u", "task") },
+		{ RLIMIT_STACK, { STACK_BYTES, STACK_BYTES_MAX }, STACK_BYTES,
+			"the caller's 'ulimit -s' is below 8 MiB" },
+		{ RLIMIT_AS, endless, RLIM_INFINITY,
+			"the caller's 'ulimit -v': expected none, addresses are no memory" },
+		{ RLIMIT_DATA, endless, limits->memory_bytes, CALLERS("d", "memory limit") },
+		{ RLIMIT_CPU, endless, slot_cpu_rlimit(limits).rlim_max,
+			CALLERS("t", "processor time limit and a second") },
+		{ RLIMIT_NPROC, endless, slot_tasks_max(slot),
+			CALLERS("u", "task limit (warm, zygote: and one)") },
 		{ RLIMIT_RTTIME, endless, OURS },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)

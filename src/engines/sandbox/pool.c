@@ -147,8 +147,9 @@ _Noreturn static void become_supervisor(int pool_control, int control)
 		close_range((unsigned)pool_control + 1, ~0u, 0) < 0)
 		_exit(EXIT_FAILURE);
 	(void)setsid();
-	(void)setpriority(PRIO_PROCESS, 0, NICE_WHILE_BUILDING);
-	_exit(slot_serve(pool_control, &err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+	int nice = getpriority(PRIO_PROCESS, 0);
+	(void)setpriority(PRIO_PROCESS, 0, MAX(nice, NICE_WHILE_BUILDING));
+	_exit(slot_serve(pool_control, nice, &err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
 static int fork_supervisor(const struct pool *pool, int *ret_control, struct err *err)

@@ -46,9 +46,11 @@ enum {
 /*
  * Sizes are multiples of 4096 (the kernel counts pages); of memory, disk and a file at most 1 TiB.
  * File locks and connections that wait are kernel memory that it charges to nobody: more than 4096
- * POSIX locks or 16,384 UNIX sockets (two for a connection that waits) at once end a run as more
- * memory does. A caller whose own hard limits (ulimit) are lower is refused, unless its supervisor
- * has CAP_SYS_RESOURCE.
+ * locks or 16,384 UNIX sockets (two for a connection that waits) at once end a run as more memory
+ * does; so do, for the sake of flock(), more than 65,536 descriptors and mappings of all processes,
+ * or 512 for each of limits.processes. A caller whose own hard limits (ulimit) are lower, or has
+ * one on address space, is refused, unless its supervisor has CAP_SYS_RESOURCE; but a program has
+ * no more descriptors than the caller may.
  */
 struct sandbox_limits {
 	uint64_t wall_ms;      /* from start to kill; 1 to 7 days */
@@ -384,8 +386,8 @@ const char *sandbox_park_python(void);
  * "node -e CODE ARG...", to the end of the event loop. Differences: no top-level await and import
  * in CODE, NODE_* environment has no effect, performance.timeOrigin and process.uptime() count from
  * the warm-up, a worker thread's process.execArgv is our bootstrap's, and nothing is torn down at
- * the end. Stack traces of CODE and of listeners of 'exit' have one frame more; process.emit is
- * ours. Options of node are refused, exit code 9. An uncaught exception is told by the death of the
+ * the end. The frames of a stack trace below the program's own are others; process.emit is ours.
+ * Options of node are refused, exit code 9. An uncaught exception is told by the death of the
  * process, some ms later.
  */
 const char *sandbox_park_node(void);
@@ -396,7 +398,8 @@ int sandbox_plan_check(const struct sandbox_plan *plan, struct err *err) MUST_CH
 /*
  * Receive the next event. Read them promptly: when the socket is full, the traced tasks stand
  * still for a second, the clock for a second in all; what is not taken then, or slowly for ten
- * seconds, is counted as lost. STAT events are left out at once. DONE and GONE wait for you.
+ * seconds, is counted as lost. STAT events are left out at once. DONE and GONE wait for you. Other
+ * tasks work on meanwhile: a run may exceed its processor time by what they used in such a wait.
  *
  * flags      0 or SANDBOX_DONT_WAIT (then kind NONE when nothing is there)
  *

@@ -463,6 +463,7 @@ static void finish(struct loop *loop)
 		drain_output(loop);
 		report_done(loop);
 	}
+	uncounted_end(&loop->uncounted);
 	tracer_done(&loop->tracer);
 }
 
@@ -729,10 +730,11 @@ static void run_slot(struct slot *slot)
 	report_gone(slot);
 }
 
-int slot_serve(int control, struct err *err)
+int slot_serve(int control, int nice, struct err *err)
 {
 	struct slot *slot = mem_shared(sizeof(*slot)); /* with a spawner */
 	build_empty(slot, control);
+	slot->nice = nice;
 	char ignored;
 	int status = build_become(slot, err);
 	if (status == 0)

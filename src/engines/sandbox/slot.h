@@ -97,6 +97,7 @@ struct slot_config {
 
 struct slot {
 	int control; /* -1 once the caller is gone */
+	int nice;    /* of ours while a run lasts */
 	int signals; /* a signalfd: deaths and stops, and whoever asks us to end */
 	void (*sink)(void *context, const struct sandbox_event *event); /* instead of control */
 	void *sink_context;
@@ -235,10 +236,10 @@ void slot_read_status(const struct slot *slot, pid_t tid, char *text, size_t siz
 uint64_t slot_find_line(const char *text, const char *name);
 
 /*
- * slot.c: serve one sandbox over control until it is gone. With a local run (no control), plan and
- * files are given and sink is called for each event.
+ * slot.c: serve one sandbox over control until it is gone, runs with that nice value. With a local
+ * run (no control), plan and files are given and sink is called for each event.
  */
-int slot_serve(int control, struct err *err) MUST_CHECK;
+int slot_serve(int control, int nice, struct err *err) MUST_CHECK;
 int slot_run_local(const struct sandbox_plan *plan, const struct sandbox_files *files,
 	void (*sink)(void *context, const struct sandbox_event *event), void *context,
 	struct err *err) MUST_CHECK;

@@ -1,8 +1,8 @@
 /*
  * Kernel memory that no control group counts, where a program can have much of it: file locks
- * (locks.c), and connections to a UNIX socket that wait to be accepted. For each of these the
- *kernel makes a packet of 0.9 KB outside all groups, beside the 2 KB of a socket that it counts;
- *both ends' descriptors can be closed. (Of other packets the sender's group pays.)
+ * (locks.c, open_files.c), and connections to a UNIX socket that wait to be accepted. For each of
+ * these the kernel makes a packet of 0.9 KB outside all groups, beside the 2 KB of a socket that it
+ * counts; both ends' descriptors can be closed. (Of other packets the sender's group pays.)
  *
  * How many sockets there are, the kernel says in /proc/net/protocols, for our network namespace,
  * which is the sandbox's:
@@ -17,13 +17,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engines/sandbox/locks.h"
 #include "kit/base/fd.h"
 #include "kit/base/str.h"
 
 enum {
 	LIST_BYTES_MAX = 16 * 1024,
-	REST = 4, /* so many times as long as the last look took */
+	REST = 1, /* so many times as long as the last look took */
 	/* Who used less since then cannot have taken much. */
 	SYSTEM_USEC = 10000, /* the kernel's ticks: a clever one falls between them, */
 	CPU_USEC = 1000000,  /* but not out of the whole */
@@ -31,7 +30,18 @@ enum {
 
 struct uncounted uncounted_start(struct cgroup_cpu base)
 {
-	return (struct uncounted){ .next_usec = UNCOUNTED_LOOK_USEC, .at_look = base };
+	return (struct uncounted){
+		.next_usec = UNCOUNTED_LOOK_USEC, .at_look = base, .files = OPEN_FILES_LOOK
+	};
+}
+
+void uncounted_end(struct uncounted *state)
+{
+	if (!state->is_looking)
+		return;
+	locks_look_end(&state->locks);
+	open_files_look_end(&state->files);
+	state->is_looking = state->has_locks = false;
 }
 
 /* A look stalls us; most programs spend their time elsewhere than in the kernel. */
@@ -65,26 +75,54 @@ static uint64_t count_sockets(const struct slot *slot)
 	return count;
 }
 
-static void end(struct slot *slot, int most, const char *what)
+static void end(struct slot *slot, size_t most, const char *what)
 {
 	struct err text;
 	err_format(
-		&text, 0, "holds more than %d %s: kernel memory that no limit counts", most, what);
+		&text, 0, "holds more than %zu %s: kernel memory that no limit counts", most, what);
 	slot_end(slot, SANDBOX_CAUSE_MEMORY, text.message);
+}
+
+static void rest(struct slot *slot, struct uncounted *state)
+{
+	uint64_t now = slot_usec(slot);
+	uncounted_end(state);
+	state->next_usec = now +
+			   MAX((now - state->began_usec) * REST, (uint64_t)UNCOUNTED_LOOK_USEC);
+}
+
+/* One step of a look; false after the last. */
+static bool look_on(struct slot *slot, struct uncounted *state)
+{
+	size_t files_max = MAX(
+		OPEN_FILES_MAX, OPEN_FILES_PER_PROCESS * slot->parsed.plan.limits.processes);
+	if (!state->has_locks) {
+		state->has_locks = !locks_look_on(&state->locks, slot->whole_proc);
+		if (locks_are_too_many(&state->locks))
+			end(slot, LOCKS_MAX, "file locks");
+		else if (state->has_locks && count_sockets(slot) > SOCKETS_MAX)
+			end(slot, SOCKETS_MAX, "UNIX sockets");
+		return true;
+	}
+	bool is_more = open_files_look_on(&state->files, slot->whole_proc);
+	if (state->files.count > files_max)
+		end(slot, files_max, "open files and mappings, each of which may have a lock");
+	return is_more;
 }
 
 void uncounted_look(struct slot *slot, struct uncounted *state)
 {
-	uint64_t began = slot_usec(slot);
-	if (began < state->next_usec)
-		return;
-	state->next_usec = began + UNCOUNTED_LOOK_USEC;
-	if (!may_have_taken(slot, state))
-		return;
-	if (locks_are_too_many(slot->whole_proc))
-		end(slot, LOCKS_MAX, "file locks");
-	else if (count_sockets(slot) > SOCKETS_MAX)
-		end(slot, SOCKETS_MAX, "UNIX sockets");
 	uint64_t now = slot_usec(slot);
-	state->next_usec = now + MAX((now - began) * REST, (uint64_t)UNCOUNTED_LOOK_USEC);
+	if (now < state->next_usec)
+		return;
+	if (!state->is_looking) {
+		state->began_usec = now;
+		state->next_usec = now + UNCOUNTED_LOOK_USEC;
+		state->is_looking = may_have_taken(slot, state);
+	}
+	if (!state->is_looking)
+		return;
+	state->next_usec = now; /* at once, after all else that waits */
+	if (!look_on(slot, state))
+		rest(slot, state);
 }

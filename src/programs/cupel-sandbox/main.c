@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,7 +66,9 @@ static int command_slot(int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	if (fstat(CONTROL_FD, &status) == 0 && S_ISSOCK(status.st_mode))
-		return slot_serve(CONTROL_FD, &err) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+		return slot_serve(CONTROL_FD, getpriority(PRIO_PROCESS, 0), &err) < 0
+			       ? EXIT_FAILURE
+			       : EXIT_SUCCESS;
 	(void)dprintf(STDERR_FILENO,
 		"cupel-sandbox: slot: expected the library's socket as "
 		"descriptor %d; people want run\n",
