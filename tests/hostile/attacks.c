@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -239,6 +240,30 @@ static int do_mapped_locks(char **argv)
 	}
 	be_busy(number(argv, 5));
 	return 0;
+}
+
+/* A message with argv[2] bytes of control data that means nothing, then one with 253 descriptors.
+ */
+static int do_control_data(char **argv)
+{
+	static union {
+		struct cmsghdr head;
+		char bytes[128 * 1024];
+	} control;
+	control.head = (struct cmsghdr){ .cmsg_level = 99, .cmsg_len = number(argv, 2) };
+	struct iovec part = { "x", 1 };
+	struct msghdr message = { .msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = control.head.cmsg_len };
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) < 0)
+		return errno;
+	int error = sendmsg(pair[0], &message, 0) < 0 ? errno : 0;
+	control.head = (struct cmsghdr){ CMSG_LEN(253 * sizeof(int)), .cmsg_level = SOL_SOCKET,
+		.cmsg_type = SCM_RIGHTS };
+	message.msg_controllen = control.head.cmsg_len;
+	return sendmsg(pair[0], &message, 0) < 0 ? errno + 100 : error;
 }
 
 static int do_open_file_lock(char **argv)
@@ -577,6 +602,64 @@ static int do_orphan_births(char **argv)
 	return 0;
 }
 
+/* argv[2] programs killed as soon as their exec is known of, as Popen().kill() does; 64 KiB of
+ * words. */
+static int do_kill_execs(char **argv)
+{
+	enum { WORDS = 64, WORD_BYTES = 1024 };
+	static char word[WORD_BYTES];
+	char *words[WORDS + 3] = { "/bin/hostile", "sleep" };
+	memset(word, 'a', sizeof(word) - 1);
+	for (int i = 0; i < WORDS; i++)
+		words[2 + i] = word;
+	for (long i = 0; i < number(argv, 2); i++) {
+		int ends[2];
+		char byte;
+		if (pipe2(ends, O_CLOEXEC) < 0)
+			return errno;
+		pid_t child = fork();
+		if (child == 0) {
+			execv(words[0], words);
+			_exit(errno);
+		}
+		close(ends[1]);
+		(void)!read(ends[0], &byte, 1);
+		close(ends[0]);
+		usleep((useconds_t)(i % 8 * 20));
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	}
+	return 0;
+}
+
+static void *make_threads(void *depth)
+{
+	pthread_t thread;
+	while (depth)
+		if (pthread_create(&thread, NULL, make_threads, NULL) == 0)
+			pthread_detach(thread);
+	return NULL;
+}
+
+/* argv[2] processes killed while their threads make threads. */
+static int do_kill_threads(char **argv)
+{
+	for (long i = 0; i < number(argv, 2); i++) {
+		pid_t child = fork();
+		pthread_t thread;
+		if (child == 0) {
+			for (int j = 0; j < 2; j++)
+				if (pthread_create(&thread, NULL, make_threads, &i) != 0)
+					_exit(errno);
+			pause();
+		}
+		usleep((useconds_t)(500 + i * 37 % 1000));
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	}
+	return 0;
+}
+
 /* The job of a zygote's child, as park_python.py reads it: directory, count, arguments,
  * environment. */
 static int become_job(void)
@@ -648,6 +731,7 @@ static const struct {
 	{ "connections", do_connections },
 	{ "large-exec", do_large_exec },
 	{ "mapped-locks", do_mapped_locks },
+	{ "control-data", do_control_data },
 	{ "open-file-lock", do_open_file_lock },
 	{ "shared-files", do_shared_files },
 	{ "mlock", do_mlock },
@@ -666,6 +750,8 @@ static const struct {
 	{ "sibling-memory", do_sibling_memory },
 	{ "chain", do_chain },
 	{ "kill-births", do_kill_births },
+	{ "kill-execs", do_kill_execs },
+	{ "kill-threads", do_kill_threads },
 	{ "orphan-births", do_orphan_births },
 	{ "signal-parent", do_signal_parent },
 };

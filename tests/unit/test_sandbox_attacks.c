@@ -110,6 +110,38 @@ START_TEST(deaths_overtake_births)
 }
 END_TEST
 
+/*
+ * And of an exec by SIGKILL: it never ran, and what is told of others is whole. The first exec told
+ * is of who does it.
+ */
+START_TEST(deaths_overtake_execs)
+{
+	RUN(r);
+	run_verb(&r, "kill-execs", "300");
+	ck_assert_str_eq(r.result.text, "exited with 0");
+	ck_assert(r.result.trace_complete);
+	ck_assert_uint_eq(r.result.statistics.processes_total, 301);
+	for (size_t i = 2; i < r.exec_count; i++) {
+		ck_assert_str_eq(r.execs[i].path, "/bin/hostile");
+		ck_assert_mem_eq(r.execs[i].argv_sha256, r.execs[1].argv_sha256,
+			sizeof(r.execs[i].argv_sha256));
+	}
+}
+END_TEST
+
+/* Of a process whose threads make threads: these are not processes. */
+START_TEST(deaths_overtake_threads)
+{
+	RUN(r);
+	r.plan.limits.processes = 2;
+	run_verb(&r, "kill-threads", "300");
+	ck_assert_str_eq(r.result.text, "exited with 0");
+	ck_assert_uint_eq(r.result.limits_hit, 0);
+	ck_assert_uint_eq(r.result.statistics.processes_total, 301);
+	ck_assert_uint_eq(r.result.statistics.processes_peak, 2);
+}
+END_TEST
+
 START_TEST(strange_executions)
 {
 	static const struct attack refused[] = {
@@ -381,8 +413,8 @@ START_TEST(who_waits_hears_sigterm)
 END_TEST
 
 UNIT_MAIN("sandbox_attacks", memory_in_five_processes, hoarding, a_child_that_holds_its_vfork,
-	deaths_overtake_births, strange_executions, what_is_in_reach, memory_of_others,
-	setuid_programs_give_nothing, links_at_every_mount_point, abstract_names_are_not_shared,
-	inputs_lead_to_nobody, inputs_that_cannot_be_covered_are_refused,
-	handlers_stay_with_their_process, who_waits_hears_sigterm,
-	a_supervisor_killed_while_it_builds_leaves_nothing_alive)
+	deaths_overtake_births, deaths_overtake_execs, deaths_overtake_threads, strange_executions,
+	what_is_in_reach, memory_of_others, setuid_programs_give_nothing,
+	links_at_every_mount_point, abstract_names_are_not_shared, inputs_lead_to_nobody,
+	inputs_that_cannot_be_covered_are_refused, handlers_stay_with_their_process,
+	who_waits_hears_sigterm, a_supervisor_killed_while_it_builds_leaves_nothing_alive)

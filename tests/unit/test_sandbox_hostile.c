@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/utsname.h>
 
 #include "engines/sandbox/apparmor.h"
 #include "sandbox_run.h"
@@ -133,8 +134,8 @@ START_TEST(locks_of_mapped_files_are_counted)
 			"holds more than 4096 file locks: kernel memory that no limit counts" },
 		{ { "/bin/hostile", "mapped-locks", "20000", "2", "dead", "700" }, NULL },
 		{ { "/bin/hostile", "mapped-locks", "40000", "2", "dead", "9000" },
-			"holds more than 65536 open files and mappings, each of which may have a "
-			"lock: kernel memory that no limit counts" },
+			"holds more than 65536 descriptors and mappings of files, each of which "
+			"may have a lock: kernel memory that no limit counts" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		RUN(r);
@@ -143,6 +144,23 @@ START_TEST(locks_of_mapped_files_are_counted)
 			r.result.text, rows[i].too_many ? rows[i].too_many : "exited with 0");
 		ck_assert_cause(&r, rows[i].too_many ? SANDBOX_CAUSE_MEMORY : SANDBOX_CAUSE_EXITED);
 	}
+}
+END_TEST
+
+START_TEST(control_data_is_bounded)
+{
+	struct utsname name;
+	ck_assert_int_eq(uname(&name), 0);
+	int major = atoi(name.release), minor = atoi(strchr(name.release, '.') + 1);
+	bool is_own = major > 6 || (major == 6 && minor >= 7); /* else 20 KiB for the machine */
+	RUN(some);
+	some.plan.limits.tasks = 257;
+	run_verb(&some, "control-data", "8000");
+	ck_assert_int_eq(some.result.exit_code, 0);
+	RUN(more);
+	more.plan.limits.tasks = 257;
+	run_verb(&more, "control-data", is_own ? "8200" : "130000");
+	ck_assert_int_eq(more.result.exit_code, ENOBUFS);
 }
 END_TEST
 
@@ -404,7 +422,7 @@ START_TEST(the_host_is_as_before)
 END_TEST
 
 UNIT_MAIN("sandbox_hostile", exposure, verdicts, sandboxes_share_no_locks, locks_are_counted,
-	locks_of_mapped_files_are_counted, waiting_connections_are_counted,
+	locks_of_mapped_files_are_counted, control_data_is_bounded, waiting_connections_are_counted,
 	large_arguments_stop_no_clock, both_are_filtered, a_killed_supervisor_leaves_nothing_alive,
 	a_closed_control_kills_within_15_ms, races_at_the_limit, slow_reader_gets_everything,
 	slow_reader_hides_no_limit, storms_do_not_stop_the_clock, the_host_is_as_before)

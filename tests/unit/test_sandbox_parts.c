@@ -455,7 +455,9 @@ START_TEST(open_files_are_counted)
 		"7/task/7/maps", "7/task/8/status", "7/task/8/maps", "7/task/9/status",
 		"7/task/9/maps" };
 	char path[] = "/tmp/cupel-proc-XXXXXX";
-	char maps[5 * 2000 + 1] = "";
+	static const char row[] = "0-1 r--s 00000000 00:2a 7                  /work/00:00 0 \n";
+	static const char other[] = "0-1 rw-p 00000000 00:00 0 \n";
+	static char maps[2000 * (sizeof(row) + sizeof(other))];
 	struct err err;
 	auto_close dir = -1;
 	ck_assert_ptr_nonnull(mkdtemp(path));
@@ -465,15 +467,18 @@ START_TEST(open_files_are_counted)
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
 		ck_assert_int_eq(mkdirat(dir, dirs[i], 0700), 0);
 	ck_assert_uint_eq(count_open_files(dir), 0);
-	for (int i = 0; i < 2000; i++) /* of several pages */
-		memcpy(maps + 5 * i, "0-1 \n", 6);
+	for (size_t i = 0; i < 2000; i++) /* of several pages, which end within lines */
+		strcat(strcpy(maps + i * (sizeof(row) + sizeof(other) - 2), other), row);
 	write_text(dir, "1/task/1/status", "Name:\tinit\nFDSize:\t64\nGroups:\t\n");
-	write_text(dir, "1/task/1/maps", "0-1 r-xp\n");
+	write_text(dir, "1/task/1/maps", row);
 	write_text(dir, "7/task/7/status", "State:\tZ\nFDSize:\t0\n"); /* a dead first thread */
 	write_text(dir, "7/task/7/maps", "");
 	for (size_t i = 4; i < ARRAY_SIZE(files); i++) /* two that share */
 		write_text(dir, files[i], i % 2 ? maps : "State:\tR\nFDSize:\t256\n");
-	ck_assert_uint_eq(count_open_files(dir), 64 + 1 + 256 + 2000);
+	size_t count = count_open_files(
+		dir); /* the kernel ends pages with lines; here halves of some are counted */
+	ck_assert_uint_ge(count, 64 + 1 + 256 + 2000);
+	ck_assert_uint_le(count, 64 + 1 + 256 + 2000 + 2 * (sizeof(maps) / 4096 + 1));
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
 		ck_assert_int_eq(unlinkat(dir, files[i], 0), 0);
 	for (size_t i = ARRAY_SIZE(dirs); i > 0; i--)

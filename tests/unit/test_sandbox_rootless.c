@@ -267,6 +267,16 @@ START_TEST(limits_of_the_caller)
 }
 END_TEST
 
+/* Those in messages count for the user, who is the same in all. */
+START_TEST(descriptors_of_the_user)
+{
+	become(NOBODY);
+	RUN(r);
+	run_verb(&r, "nofile");
+	ck_assert_str_eq(buf_string(&r.out), "704\n");
+}
+END_TEST
+
 /* The program has the user's own id: no right is missing that would keep it from his sockets. */
 START_TEST(inputs_lead_to_nobody)
 {
@@ -539,8 +549,8 @@ END_TEST
 
 UNIT_MAIN("sandbox_rootless", lacks_are_named, a_plan_that_needs_them_is_refused, limits_hold,
 	exposure_is_that_of_root, only_the_image_is_executed, inputs_are_directories,
-	inputs_lead_to_nobody, limits_of_the_caller, parked_statistics_are_of_the_job,
-	a_directory_without_a_path_is_refused, a_directory_with_mounts_below_it_is_refused,
-	without_user_namespaces_it_is_refused, host_uid_0_is_never_used,
-	a_killed_supervisor_leaves_nothing_alive, a_delegated_cgroup_is_used, the_selftest_passes,
-	probing)
+	inputs_lead_to_nobody, limits_of_the_caller, descriptors_of_the_user,
+	parked_statistics_are_of_the_job, a_directory_without_a_path_is_refused,
+	a_directory_with_mounts_below_it_is_refused, without_user_namespaces_it_is_refused,
+	host_uid_0_is_never_used, a_killed_supervisor_leaves_nothing_alive,
+	a_delegated_cgroup_is_used, the_selftest_passes, probing)

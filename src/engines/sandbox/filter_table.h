@@ -56,7 +56,7 @@ ALLOW(sched_getscheduler) ALLOW(sched_setscheduler) ALLOW(sched_get_priority_max
 ALLOW(sched_get_priority_min) ALLOW(sched_rr_get_interval) ALLOW(sched_getattr) ALLOW(getpriority)
 ALLOW(setpriority) ALLOW(futex) ALLOW(set_robust_list) ALLOW(get_robust_list)
 ALLOW(set_tid_address) ALLOW(rseq) ALLOW(arch_prctl) ALLOW(pidfd_open) ALLOW(pidfd_send_signal)
-ALLOW(futex_waitv) CHECK(personality, PERSONALITY)
+NOSYS(futex_waitv) CHECK(personality, PERSONALITY)
 
 /* who and when am I */
 ALLOW(getpid) ALLOW(gettid) ALLOW(getppid) ALLOW(getuid) ALLOW(geteuid) ALLOW(getgid)

@@ -11,7 +11,7 @@
  * is 0 or negative. The kernel gives a page at a time, goes to the next by its number in the list
  * of all locks of the machine, and puts new ones in front: who takes locks elsewhere meanwhile
  * makes us see lines again. So each line is counted once. (The host's own list, where others have
- * thousands, showed a hundred locks four thousand times.) A list that is very long even so is.
+ * thousands, showed a hundred locks four thousand times.) But a list without end is too long.
  *
  * For a page the kernel waits until nobody on the machine is taking a lock, up to 30 ms while many
  * are; so one page is read at a time, and who looks goes about his business between two.

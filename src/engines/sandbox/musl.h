@@ -7,8 +7,10 @@
 #ifndef ENGINES_SANDBOX_MUSL_H
 #define ENGINES_SANDBOX_MUSL_H
 
+#include <errno.h>
 #include <linux/stat.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,7 +23,11 @@
 #define MOUNT_ATTR_NOEXEC 0x8
 #define MOUNT_ATTR_NOATIME 0x10
 #define OPEN_TREE_CLONE 1
-#define strerrordesc_np strerror /* never translated, of static text */
+/* Never translated, of static text. */
+static inline const char *strerrordesc_np(int error)
+{
+	return error == ETOOMANYREFS ? "Too many descriptors in flight" : strerror(error);
+}
 
 struct mount_attr {
 	uint64_t attr_set;

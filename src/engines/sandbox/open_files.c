@@ -1,10 +1,10 @@
 /*
- * Open files, for the sake of what the kernel hangs on them and charges to nobody: with flock() each
- * can have a lock, of 200 bytes. The list of locks (locks.c) does not show those whose taker is dead,
- * and several of one process on one file look the same there. But each needs an open file, which
- * some process holds by a descriptor or a mapping (in messages between sockets there are no more at
- * a time than one process may have descriptors). So these are counted, as an upper bound: most have
- * no lock, and processes share them.
+ * Open files, for the sake of what the kernel hangs on them and charges to nobody: with flock()
+ * each can have a lock, of 200 bytes. The list of locks (locks.c) does not show those whose taker
+ * is dead, and several of one process on one file look the same there. But each needs an open file,
+ * which some process holds by a descriptor or a mapping (in messages between sockets there are no
+ * more at a time than one process may have descriptors). So these are counted, as an upper bound:
+ * most have no lock, and processes share them.
  */
 #include "engines/sandbox/open_files.h"
 
@@ -26,7 +26,8 @@ enum {
 	PROCESSES_MAX = 2 * 4096, /* as many as a plan can allow, and zombies */
 };
 
-/* What the kernel calls the size of that directory since Linux 6.2; before, the size of the table. */
+/* What the kernel calls the size of that directory since Linux 6.2; before, the size of the table.
+ */
 static size_t count_descriptors(int task)
 {
 	struct stat status;
@@ -90,13 +91,30 @@ static void begin_process(struct open_files_look *look, int proc, pid_t pid)
 	look->count += most;
 }
 
-/* A line for each mapping. */
+/*
+ * ADDRESSES RIGHTS OFFSET MAJOR:MINOR INODE NAME. Without an inode there is no file; half a line,
+ * as the kernel gives of names longer than a page, counts as one.
+ */
+static bool is_of_file(const char *line, const char *end)
+{
+	for (int words = 0; words < 4 && line; words++) {
+		line = memchr(line, ' ', (size_t)(end - line));
+		line += line != NULL;
+	}
+	return !line || end - line < 2 || line[0] != '0' || line[1] != ' ';
+}
+
 static void count_page(struct open_files_look *look)
 {
 	char page[PAGE_BYTES];
 	ssize_t got = read(look->maps, page, sizeof(page));
-	for (ssize_t i = 0; i < got; i++)
-		look->count += page[i] == '\n';
+	const char *end = page + MAX(got, 0);
+	const char *stop;
+	for (const char *line = page; line < end; line = stop + 1) {
+		stop = memchr(line, '\n', (size_t)(end - line));
+		stop = stop ? stop : end;
+		look->count += is_of_file(line, stop);
+	}
 	if (got <= 0)
 		fd_close(&look->maps);
 }

@@ -8,17 +8,17 @@
 
 /* One count, bit by bit; OPEN_FILES_LOOK before the first. */
 struct open_files_look {
-	pid_t *pids; /* NULL before the first */
-	size_t rest; /* of these to look at */
-	int maps;    /* of the one that is looked at; -1: none is */
-	size_t count; /* descriptors and mappings up to now */
+	pid_t *pids;  /* NULL before the first */
+	size_t rest;  /* of these to look at */
+	int maps;     /* of the one that is looked at; -1: none is */
+	size_t count; /* descriptors and mappings of files up to now */
 };
 
 #define OPEN_FILES_LOOK ((struct open_files_look){ .maps = -1 })
 
 /*
- * Looks at one more process of this proc, or one more page of its mappings. True while there is more
- * to look at. (No process has more than one table of descriptors: the filter sees to it.)
+ * Looks at one more process of this proc, or one more page of its mappings. True while there is
+ * more to look at. (No process has more than one table of descriptors: the filter sees to it.)
  */
 bool open_files_look_on(struct open_files_look *look, int proc);
 

@@ -32,6 +32,11 @@
 enum {
 	FILES_MAX = 4096, /* open descriptors per process; their memory is charged */
 	FILES_MIN = 128,
+	/*
+	 * Rootless all sandboxes are one user, who may have so many and 253 more in messages, and
+	 * whoever has a limit below what is there can send none: it is 1024 for most.
+	 */
+	FILES_MAX_ROOTLESS = 704,
 	WAITS_MAX = 64 * FILES_MAX, /* descriptors times tasks: 35 MiB in poll() */
 	SIGNALS_MAX = 1024,         /* queued signals and POSIX timers */
 	LOCKED_BYTES_MAX = 65536,
@@ -78,8 +83,8 @@ static long set_rlimits(const struct slot *slot, const char **ret_step)
 	static const struct rlimit endless = { RLIM_INFINITY, RLIM_INFINITY };
 	const struct sandbox_limits *limits = &slot->parsed.plan.limits;
 	/* Each task can wait for all of them at once, in memory that no group counts. */
-	rlim_t files = MAX(
-		MIN((rlim_t)WAITS_MAX / limits->tasks, (rlim_t)FILES_MAX), (rlim_t)FILES_MIN);
+	rlim_t files_max = slot->is_rootless ? FILES_MAX_ROOTLESS : FILES_MAX;
+	rlim_t files = MAX(MIN((rlim_t)WAITS_MAX / limits->tasks, files_max), (rlim_t)FILES_MIN);
 	const struct {
 		int resource;
 		struct rlimit value;

@@ -47,10 +47,10 @@ enum {
  * Sizes are multiples of 4096 (the kernel counts pages); of memory, disk and a file at most 1 TiB.
  * File locks and connections that wait are kernel memory that it charges to nobody: more than 4096
  * locks or 16,384 UNIX sockets (two for a connection that waits) at once end a run as more memory
- * does; so do, for the sake of flock(), more than 65,536 descriptors and mappings of all processes,
- * or 512 for each of limits.processes. A caller whose own hard limits (ulimit) are lower, or has
- * one on address space, is refused, unless its supervisor has CAP_SYS_RESOURCE; but a program has
- * no more descriptors than the caller may.
+ * does; so do, for the sake of flock(), more than 65,536 descriptors and mappings of files of all
+ * processes, or 1024 for each of limits.processes. A caller whose own hard limits (ulimit) are
+ * lower, or has one on address space, is refused, unless its supervisor has CAP_SYS_RESOURCE; but a
+ * program has no more descriptors than the caller may.
  */
 struct sandbox_limits {
 	uint64_t wall_ms;      /* from start to kill; 1 to 7 days */

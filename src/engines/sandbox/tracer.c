@@ -129,6 +129,13 @@ static void handle_end(struct tracer *tracer, struct traced *task, int status)
 	drop(tracer, task);
 }
 
+/* In a stop that we have not ended; SIGKILL ends each. What was read before is of this task. */
+static bool is_still_stopped(pid_t tid)
+{
+	siginfo_t info;
+	return ptrace(PTRACE_GETSIGINFO, tid, 0, &info) == 0;
+}
+
 /* True when the file being executed is seen through the sandbox's root mount. */
 static bool is_of_image(const struct slot *slot, const char *exe)
 {
@@ -156,37 +163,67 @@ static void hash_arguments(const struct slot *slot, pid_t tid, struct sandbox_ev
 	sha256_end(&hash, event->argv_sha256);
 }
 
+/* Its death was taken already, without a look: nobody knew it; or its exec took another's id. */
+static bool is_gone(pid_t tid)
+{
+	siginfo_t info;
+	int any = WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL;
+	return waitid(P_PID, (id_t)tid, &info, any) < 0 && errno == ECHILD;
+}
+
+/*
+ * A thread that is not the leader takes the leader's id with its exec. Which it was, a task that
+ * was killed meanwhile does not say, but nobody has its own id any more.
+ */
+static void forget_former_thread(struct tracer *tracer, pid_t tid, uint32_t number)
+{
+	unsigned long former = 0;
+	bool is_known = ptrace(PTRACE_GETEVENTMSG, tid, 0, &former) == 0;
+	for (size_t i = tracer->count; i > 0; i--) {
+		struct traced *task = &tracer->tasks[i - 1];
+		if (task->number == number && task->tid != tid &&
+			(is_known ? task->tid == (pid_t)former : is_gone(task->tid)))
+			drop(tracer, task);
+	}
+}
+
+/* What is executed, as the kernel has it: nothing of it has run. */
+static void read_exec(
+	struct tracer *tracer, const char *exe, pid_t tid, struct sandbox_event *ret_event)
+{
+	struct slot *slot = tracer->slot;
+	size_t room = sizeof(ret_event->path) - 1;
+	ssize_t size = readlinkat(slot->host_proc, exe, ret_event->path, room);
+	ret_event->path[size > 0 ? size : 0] = 0;
+	if (size <= 0 || (size_t)size == room)
+		slot->result.trace_truncated = true; /* a name too long to be told */
+	hash_arguments(slot, tid, ret_event);
+}
+
 static void handle_exec(struct tracer *tracer, pid_t tid)
 {
 	struct slot *slot = tracer->slot;
-	struct traced *task = find(tracer, tid);
-	unsigned long former = (unsigned long)tid;
-	(void)ptrace(PTRACE_GETEVENTMSG, tid, 0, &former);
-	if ((pid_t)former != tid) { /* a thread that is not the leader took the leader's id */
-		struct traced *thread = find(tracer, (pid_t)former);
-		if (thread)
-			drop(tracer, thread);
-		task = find(tracer, tid);
-	}
+	const struct traced *task = find(tracer, tid);
 	char exe[PROC_PATH_BYTES];
 	struct err ignored;
 	if (!task || str_format(exe, sizeof(exe), &ignored, "%d/exe", tid) < 0)
 		return;
+	struct sandbox_event event = {
+		.kind = SANDBOX_EVENT_EXEC, .pid = task->number, .ppid = task->parent
+	};
+	forget_former_thread(tracer, tid, task->number);
+	bool was_truncated = slot->result.trace_truncated;
 	bool is_allowed = slot->config.allow_exec_in_work || is_of_image(slot, exe);
-	if (is_traced_run(tracer)) {
-		struct sandbox_event event = {
-			.kind = SANDBOX_EVENT_EXEC, .pid = task->number, .ppid = task->parent
-		};
-		ssize_t size = readlinkat(slot->host_proc, exe, event.path, sizeof(event.path) - 1);
-		event.path[size > 0 ? size : 0] = 0;
-		if (size <= 0 || (size_t)size == sizeof(event.path) - 1)
-			slot->result.trace_truncated = true; /* a name too long to be told */
-		hash_arguments(slot, tid, &event);
-		if (slot->started_usec || !slot->config.is_parked)
-			slot_send(slot, &event);
-		else
-			slot->parked_exec = event;
+	if (is_traced_run(tracer))
+		read_exec(tracer, exe, tid, &event);
+	if (!is_still_stopped(tid)) { /* killed: what was read may be anything, but it never ran */
+		slot->result.trace_truncated = was_truncated;
+		return;
 	}
+	if (is_traced_run(tracer) && (slot->started_usec || !slot->config.is_parked))
+		slot_send(slot, &event);
+	else if (is_traced_run(tracer))
+		slot->parked_exec = event;
 	if (is_allowed) {
 		resume(tid, 0);
 		return;
@@ -195,12 +232,24 @@ static void handle_exec(struct tracer *tracer, pid_t tid)
 	slot_end(slot, SANDBOX_CAUSE_DENIED, "executed a file that is not part of the image");
 }
 
-/* A new task is a process unless clone() was asked for a thread; registers cannot be raced. */
-static bool is_thread_birth(pid_t tid)
+/* A line of /proc/TID/status; 0 when it cannot be read. */
+static pid_t read_status(const struct slot *slot, pid_t tid, const char *name)
+{
+	char text[STATUS_BYTES];
+	slot_read_status(slot, tid, text, sizeof(text));
+	return (pid_t)slot_find_line(text, name);
+}
+
+/*
+ * A new task is a process unless clone() was asked for a thread; registers cannot be raced. A
+ * parent that was killed has none: then the child tells, if it lives. If not, it died with its
+ * process.
+ */
+static bool is_thread_birth(const struct slot *slot, pid_t parent, pid_t child)
 {
 	struct user_regs_struct registers;
-	if (ptrace(PTRACE_GETREGS, tid, 0, &registers) < 0)
-		return false;
+	if (ptrace(PTRACE_GETREGS, parent, 0, &registers) < 0)
+		return read_status(slot, child, "\nTgid:\t") != child;
 	return registers.orig_rax == SYS_clone && (registers.rdi & CLONE_THREAD);
 }
 
@@ -237,14 +286,6 @@ static void refuse_birth(struct tracer *tracer, pid_t parent, struct traced *chi
 	make_room_for_refused(tracer);
 }
 
-/* Its death was taken already, without a look: nobody knew it. */
-static bool is_gone(pid_t tid)
-{
-	siginfo_t info;
-	int any = WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL;
-	return waitid(P_PID, (id_t)tid, &info, any) < 0 && errno == ECHILD;
-}
-
 static bool has_room(const struct tracer *tracer)
 {
 	return tracer->processes < tracer->slot->parsed.plan.limits.processes;
@@ -257,7 +298,7 @@ static void handle_birth(struct tracer *tracer, pid_t parent)
 		return;
 	if (tracer->refused_count)
 		make_room_for_refused(tracer);
-	bool is_thread = is_thread_birth(parent);
+	bool is_thread = is_thread_birth(tracer->slot, parent, (pid_t)message);
 	struct traced *child = find(tracer, (pid_t)message);
 	bool is_dead = !child && is_gone((pid_t)message);
 	if (!child)
@@ -282,14 +323,6 @@ static void handle_birth(struct tracer *tracer, pid_t parent)
 	if (is_dead)
 		handle_end(tracer, child, SIGKILL);
 	resume(parent, 0);
-}
-
-/* A line of /proc/TID/status; 0 when it cannot be read. */
-static pid_t read_status(const struct slot *slot, pid_t tid, const char *name)
-{
-	char text[STATUS_BYTES];
-	slot_read_status(slot, tid, text, sizeof(text));
-	return (pid_t)slot_find_line(text, name);
 }
 
 /*

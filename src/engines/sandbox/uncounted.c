@@ -106,7 +106,8 @@ static bool look_on(struct slot *slot, struct uncounted *state)
 	}
 	bool is_more = open_files_look_on(&state->files, slot->whole_proc);
 	if (state->files.count > files_max)
-		end(slot, files_max, "open files and mappings, each of which may have a lock");
+		end(slot, files_max,
+			"descriptors and mappings of files, each of which may have a lock");
 	return is_more;
 }
 

@@ -11,7 +11,7 @@ enum {
 	/* And mappings; 200 bytes of each that has a lock. A C program has 30, a Java program 500.
 	 */
 	OPEN_FILES_MAX = 65536,
-	OPEN_FILES_PER_PROCESS = 512, /* when so many processes are allowed that this is more */
+	OPEN_FILES_PER_PROCESS = 1024, /* when so many processes are allowed that this is more */
 	/*
 	 * Between two looks, in which the supervisor waits: a reader of the list of locks waits
 	 * for a grace period of RCU, 6 ms. A taker comes to 3 locks in 10 us.
