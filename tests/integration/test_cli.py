@@ -570,6 +570,20 @@ def test_verify_wrong_companions(state, certified, tmp_path):
 
 
 @needs_image
+def test_verify_long_trace(state, tmp_path):
+    """A reply holds the first 2000 events: what it has not is not checked, what was taken away fails."""
+    (tmp_path / "s.sh").write_text("for ((i = 0; i < 1100; i++)); do /bin/true; done")
+    process = run(state, "s.sh", "--tool", "true", "--json", cwd=tmp_path)
+    reply = json.loads(process.stdout)
+    certificate = tmp_path / "s.sh.certificate.json"
+    for count, expected in ((2000, "not-checked"), (1999, "fail")):
+        del reply["execution_trace"]["events"][count:]
+        (tmp_path / "reply.json").write_text(json.dumps(reply))
+        code, checks, _ = verify(state, certificate, "--trace", tmp_path / "reply.json")
+        assert (code, checks["trace"]) == (3 if count == 2000 else 1, expected)
+
+
+@needs_image
 def test_verify_without_anything_to_trust(certified, tmp_path):
     code, checks, _ = verify(tmp_path, certified / "s.py.certificate.json")
     assert checks["measurement"] == "not-checked"

@@ -133,6 +133,13 @@ def test_roles_and_ownership(tmp_path):
         assert service.call("GET", job, token="r")[0] == 200
     finally:
         service.stop()
+    service = Service(state=tmp_path)  # which has it on disk only
+    try:
+        assert service.call("GET", job, token="a")[0] == 200
+        assert service.call("DELETE", job, token="a")[0] == 409
+        assert service.call("DELETE", job, token="b")[0] == 404
+    finally:
+        service.stop()
 
 
 @unsanitized

@@ -314,6 +314,9 @@ def test_expected_digest(cupel):
     assert cupel.execute(script("print(1)", data=good))[0] == 200
     status, reply = cupel.execute(script("print(1)", data={**good, "sha256": "0" * 64}))
     assert (status, reply["error"]["code"]) == (422, "integrity")
+    run = get_certificate(cupel, reply["certificate_id"])["statement"]["predicate"]["run"]
+    assert not [row for row in run["lifecycle"] if "sandbox" in row["event"]]  # there was none
+    assert len(run["deletion"]["methods"]) == 2
 
 
 GOOD = script("print(1)")

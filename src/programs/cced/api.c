@@ -299,15 +299,19 @@ static void respond_job(struct call *call, const struct cjob *job)
 		http_respond_error(call->request, 500, "internal", err.message);
 }
 
-/* A job that is no longer in memory: what the store still knows. */
-static void respond_stored_job(struct call *call, const char *id)
+/* A job that is no longer in memory: what the store still knows, to who may know it. */
+static bool find_stored_job(const struct call *call, const char *id, struct store_job *ret_row)
 {
 	struct err err;
+	return store_job_get(call->cced->store, id, ret_row, &err) == 0 &&
+	       ((call->token->roles & ROLE_ADMIN) ||
+		       str_equal(ret_row->principal, call->token->principal));
+}
+
+static void respond_stored_job(struct call *call, const char *id)
+{
 	AUTO(store_job_done) struct store_job row = {};
-	int status = store_job_get(call->cced->store, id, &row, &err);
-	bool may = status == 0 && ((call->token->roles & ROLE_ADMIN) ||
-					  str_equal(row.principal, call->token->principal));
-	if (!may) {
+	if (!find_stored_job(call, id, &row)) {
 		http_respond_error(call->request, 404, "not-found", "no job of yours has this id");
 		return;
 	}
@@ -379,12 +383,13 @@ static void delete_job(struct call *call)
 {
 	char id[CCED_JOB_ID_SIZE];
 	const char *rest;
+	AUTO(store_job_done) struct store_job row = {};
 	struct cjob *job = find_job(call, id, sizeof(id), &rest);
-	if (!job || *rest) {
+	if (*rest || (!job && !find_stored_job(call, id, &row))) {
 		http_respond_error(call->request, 404, "not-found", "no job of yours has this id");
 		return;
 	}
-	if (job->state == JOB_DONE) {
+	if (!job || job->state == JOB_DONE) {
 		http_respond_error(call->request, 409, "conflict", "this job has already ended");
 		return;
 	}

@@ -211,6 +211,7 @@ static int verify(struct run *run, struct err *err)
 		.has_result = true,
 		.result = buf_view(&output),
 		.trace_events = is_whole ? events : NULL,
+		.is_trace_cut = !is_whole,
 		.trace_seed = view_of(seed, sizeof(seed)),
 	};
 	cert_verify(&input, &run->verification);

@@ -99,6 +99,11 @@ static int read_trace(struct verify *verify, struct cert_verify_input *input, st
 			"POST /execute",
 			verify->trace);
 	input->trace_seed = view_of(verify->seed, TRACE_SEED_SIZE);
+	int64_t size = json_as_integer(json_get(json_get(trace, "summary"), "size"));
+	input->is_trace_cut = inner && size > TRACE_SHOWN_MAX &&
+			      json_size(input->trace_events) == TRACE_SHOWN_MAX;
+	if (input->is_trace_cut)
+		input->trace_events = NULL;
 	return 0;
 }
 
@@ -179,7 +184,7 @@ int run_verify(struct cupel *cupel, int argc, char **argv, struct err *err)
 		{ "files", "FILE", FLAG_TEXT, &verify.files,
 			"the collected files (or a reply that has them)" },
 		{ "trace", "FILE", FLAG_TEXT, &verify.trace,
-			"the disclosed trace (or a reply that has it)" },
+			"the disclosed trace, or a reply that has it (of at most 2000 events)" },
 		{ "issuer", "PEM", FLAG_TEXT, &verify.trust_flags.issuer,
 			"the service's public key" },
 		{ "anchor", "DER|PEM", FLAG_TEXT, &verify.trust_flags.anchor,

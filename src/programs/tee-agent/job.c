@@ -149,7 +149,8 @@ static int clean_up(struct job *job, struct err *err)
 {
 	fd_close(&job->sandbox_control);
 	fd_close(&job->results_fd);
-	job->is_sandbox_gone |= !job->has_started; /* else it said so itself */
+	/* One in which something ran said so itself. */
+	job->is_sandbox_gone |= job->has_sandbox && !job->has_started;
 	if (job->is_sandbox_gone)
 		job_note(job, "sandbox_destroyed");
 	TRY(vault_wipe(&job->vault, &job->wiped, err));

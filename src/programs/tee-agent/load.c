@@ -117,6 +117,9 @@ static int take_words(struct job *job, int words_fd, int code, struct err *err)
 		size += end != NULL;
 		rest = view_of(rest.data + size, rest.size - size);
 	}
+	if (code > PROC_SIGNALLED && failure == 0)
+		failure = err_set(err, E_UNAVAILABLE,
+			"dataset.url: the fetcher was ended by signal %d", code - PROC_SIGNALLED);
 	if (code != 0 && failure == 0)
 		failure = err_set(
 			err, E_UNAVAILABLE, "dataset.url: the fetcher ended with %d", code);

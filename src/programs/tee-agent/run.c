@@ -301,6 +301,7 @@ static int wait_for_end(struct job *job, struct err *err)
 int run_sandbox(struct job *job, struct err *err)
 {
 	job_note(job, "sandbox_created");
+	job->has_sandbox = true;
 	TRY(start(job, err));
 	TRY(certify_inputs(job, err)); /* meanwhile it runs */
 	int status = wait_for_end(job, err);

@@ -373,7 +373,10 @@ static const char *lacks(const struct cert_state *state, enum cert_check check)
 		[CERT_CHECK_MEASUREMENT] = in->measurement.size
 						   ? NULL
 						   : "no expected measurement was given",
-		[CERT_CHECK_TRACE] = in->trace_events ? NULL : "no trace was given",
+		[CERT_CHECK_TRACE] = in->trace_events ? NULL
+				     : in->is_trace_cut
+					     ? "the reply holds the first 2000 events only"
+					     : "no trace was given",
 		[CERT_CHECK_TRANSPARENCY] = "this version keeps no log",
 	};
 	return reasons[check];
