@@ -111,8 +111,8 @@ START_TEST(deaths_overtake_births)
 END_TEST
 
 /*
- * And of an exec by SIGKILL: it never ran, and what is told of others is whole. The first exec told
- * is of who does it.
+ * And of an exec by SIGKILL: it never ran, and what is told of others is whole. The first one or
+ * two are of who does it.
  */
 START_TEST(deaths_overtake_execs)
 {
@@ -121,9 +121,10 @@ START_TEST(deaths_overtake_execs)
 	ck_assert_str_eq(r.result.text, "exited with 0");
 	ck_assert(r.result.trace_complete);
 	ck_assert_uint_eq(r.result.statistics.processes_total, 301);
-	for (size_t i = 2; i < r.exec_count; i++) {
+	ck_assert_uint_gt(r.exec_count, 3);
+	for (size_t i = 3; i < r.exec_count; i++) {
 		ck_assert_str_eq(r.execs[i].path, "/bin/hostile");
-		ck_assert_mem_eq(r.execs[i].argv_sha256, r.execs[1].argv_sha256,
+		ck_assert_mem_eq(r.execs[i].argv_sha256, r.execs[2].argv_sha256,
 			sizeof(r.execs[i].argv_sha256));
 	}
 }

@@ -112,8 +112,7 @@ int proc_wait(pid_t pid, int *ret_code, struct err *err)
 	while (got < 0 && errno == EINTR);
 	if (got < 0)
 		return err_sys(err, E_INTERNAL, "waiting for process %d", pid);
-	*ret_code = WIFEXITED(status) ? WEXITSTATUS(status)
-				      : PROC_SIGNALLED + WTERMSIG(status);
+	*ret_code = WIFEXITED(status) ? WEXITSTATUS(status) : PROC_SIGNALLED + WTERMSIG(status);
 	return 0;
 }
 
