@@ -632,6 +632,31 @@ static int do_kill_execs(char **argv)
 	return 0;
 }
 
+static volatile int children_gone;
+
+static void note_child(int signal)
+{
+	(void)signal;
+	children_gone++;
+}
+
+/* Forks argv[2] times where one process more is one too many; how often that disturbed later. */
+static int do_refused_forks(char **argv)
+{
+	struct sigaction note = { .sa_handler = note_child }; /* no SA_RESTART */
+	sigaction(SIGCHLD, &note, NULL);
+	int late = 0;
+	for (long i = 0; i < number(argv, 2); i++) {
+		int before = children_gone;
+		if (fork() != -1)
+			return 99;
+		int error = errno;
+		late += children_gone != before + 1 || usleep(3000) != 0 || error != EAGAIN;
+		waitpid(-1, NULL, WNOHANG);
+	}
+	return late;
+}
+
 static void *make_threads(void *depth)
 {
 	pthread_t thread;
@@ -751,6 +776,7 @@ static const struct {
 	{ "chain", do_chain },
 	{ "kill-births", do_kill_births },
 	{ "kill-execs", do_kill_execs },
+	{ "refused-forks", do_refused_forks },
 	{ "kill-threads", do_kill_threads },
 	{ "orphan-births", do_orphan_births },
 	{ "signal-parent", do_signal_parent },

@@ -584,6 +584,19 @@ def test_verify_long_trace(state, tmp_path):
 
 
 @needs_image
+def test_verify_what_calls_itself_cut(state, certified, tmp_path):
+    """How many events there were, the certificate says."""
+    reply = json.loads((certified / "reply.json").read_text())
+    trace = reply["execution_trace"]
+    trace["events"] = [trace["events"][0]] * 2000
+    trace["summary"]["size"] = 2001
+    (tmp_path / "reply.json").write_text(json.dumps(reply))
+    code, checks, _ = verify(state, certified / "s.py.certificate.json", "--trace",
+                             tmp_path / "reply.json")
+    assert (code, checks["trace"]) == (1, "fail")
+
+
+@needs_image
 def test_verify_without_anything_to_trust(certified, tmp_path):
     code, checks, _ = verify(tmp_path, certified / "s.py.certificate.json")
     assert checks["measurement"] == "not-checked"

@@ -130,6 +130,18 @@ START_TEST(deaths_overtake_execs)
 }
 END_TEST
 
+/* The end of the child that never was is told within the fork that made it. */
+START_TEST(refused_forks_disturb_nobody)
+{
+	RUN(r);
+	r.plan.limits.processes = 1;
+	run_verb(&r, "refused-forks", "90");
+	ck_assert_int_eq(r.result.exit_code, 0);
+	ck_assert_uint_eq(r.result.statistics.forks_refused, 90);
+	ck_assert_uint_eq(r.result.statistics.processes_total, 1);
+}
+END_TEST
+
 /* Of a process whose threads make threads: these are not processes. */
 START_TEST(deaths_overtake_threads)
 {
@@ -414,8 +426,9 @@ START_TEST(who_waits_hears_sigterm)
 END_TEST
 
 UNIT_MAIN("sandbox_attacks", memory_in_five_processes, hoarding, a_child_that_holds_its_vfork,
-	deaths_overtake_births, deaths_overtake_execs, deaths_overtake_threads, strange_executions,
-	what_is_in_reach, memory_of_others, setuid_programs_give_nothing,
-	links_at_every_mount_point, abstract_names_are_not_shared, inputs_lead_to_nobody,
-	inputs_that_cannot_be_covered_are_refused, handlers_stay_with_their_process,
-	who_waits_hears_sigterm, a_supervisor_killed_while_it_builds_leaves_nothing_alive)
+	deaths_overtake_births, deaths_overtake_execs, refused_forks_disturb_nobody,
+	deaths_overtake_threads, strange_executions, what_is_in_reach, memory_of_others,
+	setuid_programs_give_nothing, links_at_every_mount_point, abstract_names_are_not_shared,
+	inputs_lead_to_nobody, inputs_that_cannot_be_covered_are_refused,
+	handlers_stay_with_their_process, who_waits_hears_sigterm,
+	a_supervisor_killed_while_it_builds_leaves_nothing_alive)

@@ -23,6 +23,7 @@
 #define MOUNT_ATTR_NOEXEC 0x8
 #define MOUNT_ATTR_NOATIME 0x10
 #define OPEN_TREE_CLONE 1
+
 /* Never translated, of static text. */
 static inline const char *strerrordesc_np(int error)
 {

@@ -26,8 +26,7 @@ enum {
 	PROCESSES_MAX = 2 * 4096, /* as many as a plan can allow, and zombies */
 };
 
-/* What the kernel calls the size of that directory since Linux 6.2; before, the size of the table.
- */
+/* The kernel calls it the size of that directory since Linux 6.2; before, the table's size. */
 static size_t count_descriptors(int task)
 {
 	struct stat status;

@@ -267,13 +267,15 @@ static void make_room_for_refused(struct tracer *tracer)
 	(void)cgroup_set_tasks(&tracer->slot->cgroup, slot_tasks_max(tracer->slot) + kept);
 }
 
-static void refuse_birth(struct tracer *tracer, pid_t parent, struct traced *child)
+/* The parent's SIGCHLD comes within its fork: later it would interrupt what follows. */
+static void refuse_birth(struct tracer *tracer, pid_t parent, pid_t child)
 {
 	struct slot *slot = tracer->slot;
-	child->is_leader = true;
-	child->is_doomed = true;
-	(void)kill(child->tid, SIGKILL);
 	struct traced *task = find(tracer, parent);
+	int status;
+	(void)kill(child, SIGKILL);
+	while (waitpid(child, &status, __WALL) == child && WIFSTOPPED(status))
+		continue;
 	if (task)
 		task->is_refused = true;
 	(void)ptrace(PTRACE_SYSCALL, parent, 0, 0); /* to the end of its fork */
@@ -282,7 +284,7 @@ static void refuse_birth(struct tracer *tracer, pid_t parent, struct traced *chi
 		slot_end(slot, SANDBOX_CAUSE_PROCESSES, "kept forking beyond its process limit");
 		return;
 	}
-	tracer->refused[tracer->refused_count++] = child->tid;
+	tracer->refused[tracer->refused_count++] = child;
 	make_room_for_refused(tracer);
 }
 
@@ -310,9 +312,8 @@ static void handle_birth(struct tracer *tracer, pid_t parent)
 	if (is_thread) {
 		child->number = number;
 	} else if (!is_adopted && !has_room(tracer)) {
-		refuse_birth(tracer, parent, child);
-		if (is_dead)
-			drop(tracer, child);
+		drop(tracer, child);
+		refuse_birth(tracer, parent, (pid_t)message);
 		return;
 	} else if (!is_adopted) {
 		begin_process(tracer, child, number);

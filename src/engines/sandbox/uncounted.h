@@ -8,10 +8,9 @@
 
 enum {
 	SOCKETS_MAX = 16384, /* UNIX sockets: 0.9 KB of every two that wait to be accepted */
-	/* And mappings; 200 bytes of each that has a lock. A C program has 30, a Java program 500.
-	 */
+	/* Descriptors and mappings of files; 200 bytes of each that has a lock. */
 	OPEN_FILES_MAX = 65536,
-	OPEN_FILES_PER_PROCESS = 1024, /* when so many processes are allowed that this is more */
+	OPEN_FILES_PER_PROCESS = 1024, /* if that is more; a C program has 30, a Java program 500 */
 	/*
 	 * Between two looks, in which the supervisor waits: a reader of the list of locks waits
 	 * for a grace period of RCU, 6 ms. A taker comes to 3 locks in 10 us.

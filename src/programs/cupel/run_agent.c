@@ -197,9 +197,6 @@ static int verify(struct run *run, struct err *err)
 	uint8_t seed[TRACE_SEED_SIZE];
 	TRY(hex_decode(json_as_view(json_get(trace, "seed")), seed, sizeof(seed), err));
 	TRY(show_result_bytes(json_get(run->reply, "result"), "output", "encoding", &output, err));
-	const struct json *events = json_get(trace, "events");
-	bool is_whole = (int64_t)json_size(events) ==
-			json_as_integer(json_get(json_get(trace, "summary"), "size"));
 	const struct cert_verify_input input = {
 		.envelope = buf_view(&run->envelope),
 		.issuer_spki = buf_view(&run->issuer_spki),
@@ -210,8 +207,8 @@ static int verify(struct run *run, struct err *err)
 		.measurement = view_of(run->local.measurement, LOCAL_MEASUREMENT_SIZE),
 		.has_result = true,
 		.result = buf_view(&output),
-		.trace_events = is_whole ? events : NULL,
-		.is_trace_cut = !is_whole,
+		.trace_events = json_get(trace, "events"),
+		.is_reply = true,
 		.trace_seed = view_of(seed, sizeof(seed)),
 	};
 	cert_verify(&input, &run->verification);

@@ -99,11 +99,7 @@ static int read_trace(struct verify *verify, struct cert_verify_input *input, st
 			"POST /execute",
 			verify->trace);
 	input->trace_seed = view_of(verify->seed, TRACE_SEED_SIZE);
-	int64_t size = json_as_integer(json_get(json_get(trace, "summary"), "size"));
-	input->is_trace_cut = inner && size > TRACE_SHOWN_MAX &&
-			      json_size(input->trace_events) == TRACE_SHOWN_MAX;
-	if (input->is_trace_cut)
-		input->trace_events = NULL;
+	input->is_reply = inner != NULL;
 	return 0;
 }
 

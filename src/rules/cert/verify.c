@@ -360,6 +360,14 @@ static const struct {
 	{ CERT_CHECK_TRACE, check_trace, "all recorded events given; see complete and lost" },
 };
 
+/* A reply holds no more events; only the certificate says whether there were more. */
+static bool is_trace_cut(const struct cert_state *state)
+{
+	int64_t size = json_as_integer(json_get(json_get(state->run, "trace"), "size"));
+	return state->in->is_reply && size > TRACE_SHOWN_MAX &&
+	       json_size(state->in->trace_events) == TRACE_SHOWN_MAX;
+}
+
 /* Why a check cannot be made with what was given; NULL when it can. */
 static const char *lacks(const struct cert_state *state, enum cert_check check)
 {
@@ -373,13 +381,20 @@ static const char *lacks(const struct cert_state *state, enum cert_check check)
 		[CERT_CHECK_MEASUREMENT] = in->measurement.size
 						   ? NULL
 						   : "no expected measurement was given",
-		[CERT_CHECK_TRACE] = in->trace_events ? NULL
-				     : in->is_trace_cut
+		[CERT_CHECK_TRACE] = !in->trace_events ? "no trace was given"
+				     : is_trace_cut(state)
 					     ? "the reply holds the first 2000 events only"
-					     : "no trace was given",
+					     : NULL,
 		[CERT_CHECK_TRANSPARENCY] = "this version keeps no log",
 	};
 	return reasons[check];
+}
+
+static void leave(struct cert_finding *finding, const char *reason)
+{
+	struct err ignored;
+	finding->result = CERT_NOT_CHECKED;
+	(void)!str_format(finding->detail, sizeof(finding->detail), &ignored, "%s", reason);
 }
 
 /* One after the other; behind an essential check that failed nothing is looked at. */
@@ -388,8 +403,11 @@ static void run_steps(struct cert_state *state)
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		struct err err;
 		enum cert_check check = steps[i].check;
-		if (lacks(state, check))
+		const char *reason = lacks(state, check);
+		if (reason) {
+			leave(&state->out->checks[check], reason);
 			continue;
+		}
 		if (steps[i].run)
 			record(state, check, steps[i].run(state, &err), steps[i].good, &err);
 		else
@@ -416,13 +434,8 @@ void cert_verify(const struct cert_verify_input *input, struct cert_verification
 	struct cert_state AUTO(state_done) state = { .in = input, .out = ret_verification };
 	*ret_verification = (struct cert_verification){};
 	for (size_t i = 0; i < CERT_CHECK_COUNT; i++) {
-		struct err ignored;
-		struct cert_finding *finding = &ret_verification->checks[i];
 		const char *reason = lacks(&state, (enum cert_check)i);
-		finding->result = CERT_NOT_CHECKED;
-		if (str_format(finding->detail, sizeof(finding->detail), &ignored, "%s",
-			    reason ? reason : "an earlier check failed") < 0)
-			continue;
+		leave(&ret_verification->checks[i], reason ? reason : "an earlier check failed");
 	}
 	run_steps(&state);
 	ret_verification->verdict = judge(&state);

@@ -60,7 +60,7 @@ struct cert_verify_input {
 	const struct json *files; /* array of {path, bytes, sha256, maybe encoding and content};
 				     NULL: not checked */
 	const struct json *trace_events; /* NULL: not checked */
-	bool is_trace_cut;               /* not checked because of that: a reply holds no more */
+	bool is_reply;                   /* these are of a reply: at most TRACE_SHOWN_MAX */
 	struct view trace_seed;
 };
 
