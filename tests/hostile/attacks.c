@@ -242,8 +242,7 @@ static int do_mapped_locks(char **argv)
 	return 0;
 }
 
-/* A message with argv[2] bytes of control data that means nothing, then one with 253 descriptors.
- */
+/* A message with argv[2] bytes of control data without a meaning, then one with 253 descriptors. */
 static int do_control_data(char **argv)
 {
 	static union {
@@ -602,8 +601,8 @@ static int do_orphan_births(char **argv)
 	return 0;
 }
 
-/* argv[2] programs killed as soon as their exec is known of, as Popen().kill() does; 64 KiB of
- * words. */
+/* argv[2] programs of 64 KiB of words, killed as soon as their exec is known of (Popen().kill()).
+ */
 static int do_kill_execs(char **argv)
 {
 	enum { WORDS = 64, WORD_BYTES = 1024 };

@@ -149,7 +149,8 @@ START_TEST(deaths_overtake_threads)
 	r.plan.limits.processes = 2;
 	run_verb(&r, "kill-threads", "300");
 	ck_assert_str_eq(r.result.text, "exited with 0");
-	ck_assert_uint_eq(r.result.statistics.forks_refused, 0); /* threads may be, there are many */
+	ck_assert_uint_eq(
+		r.result.statistics.forks_refused, 0); /* threads may be, there are many */
 	ck_assert_uint_eq(r.result.statistics.processes_total, 301);
 	ck_assert_uint_eq(r.result.statistics.processes_peak, 2);
 }

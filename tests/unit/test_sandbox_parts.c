@@ -475,8 +475,8 @@ START_TEST(open_files_are_counted)
 	write_text(dir, "7/task/7/maps", "");
 	for (size_t i = 4; i < ARRAY_SIZE(files); i++) /* two that share */
 		write_text(dir, files[i], i % 2 ? maps : "State:\tR\nFDSize:\t256\n");
-	size_t count = count_open_files(
-		dir); /* the kernel ends pages with lines; here halves of some are counted */
+	size_t count = count_open_files(dir);
+	/* The kernel ends pages with lines; here halves of some are counted. */
 	ck_assert_uint_ge(count, 64 + 1 + 256 + 2000);
 	ck_assert_uint_le(count, 64 + 1 + 256 + 2000 + 2 * (sizeof(maps) / 4096 + 1));
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)

@@ -42,6 +42,21 @@ static void wait_ready(int pool, uint32_t count)
 	ck_assert_uint_eq(status.ready, count);
 }
 
+/* In a sandbox of the pool's. */
+static void run_from(int pool, struct run *run, const char *const *argv)
+{
+	struct err err;
+	int control = -1;
+	run_init(run);
+	run->files.root_fd = -1;
+	run->plan.argv = argv;
+	ck_assert_ok(fd_memfd("o", &run->files.stdout_fd, &err), err);
+	ck_assert_ok(fd_memfd("e", &run->files.stderr_fd, &err), err);
+	ck_assert_ok(sandbox_pool_take(pool, "hostile", &control, &err), err);
+	ck_assert_ok(sandbox_start(control, &run->plan, &run->files, &err), err);
+	run_finish(run, control);
+}
+
 START_TEST(takes_and_refills)
 {
 	struct err err;
@@ -52,15 +67,7 @@ START_TEST(takes_and_refills)
 		wait_ready(pool, 3);
 		for (int i = 0; i < 3; i++) {
 			auto_done(run) r;
-			int control = -1;
-			run_init(&r);
-			r.files.root_fd = -1;
-			r.plan.argv = ARGV("exit", "4");
-			ck_assert_ok(fd_memfd("o", &r.files.stdout_fd, &err), err);
-			ck_assert_ok(fd_memfd("e", &r.files.stderr_fd, &err), err);
-			ck_assert_ok(sandbox_pool_take(pool, "hostile", &control, &err), err);
-			ck_assert_ok(sandbox_start(control, &r.plan, &r.files, &err), err);
-			run_finish(&r, control);
+			run_from(pool, &r, ARGV("exit", "4"));
 			ck_assert_int_eq(r.result.exit_code, 4);
 			ck_assert_int_eq(r.result.tier, SANDBOX_TIER_HOT);
 		}
@@ -75,25 +82,16 @@ END_TEST
 /* What the pool was started with, not what it builds with. */
 START_TEST(runs_have_the_priority_of_the_pool)
 {
-	struct err err;
 	auto_done(run) cold;
-	auto_done(run) ready;
-	int control = -1;
+	auto_done(run) ready = {};
 	run_init(&cold);
-	run_init(&ready);
 	ck_assert_int_eq(setpriority(PRIO_PROCESS, 0, 4), 0);
 	run_verb(&cold, "nice");
 	ck_assert_int_eq(cold.result.exit_code, 4);
 	int pool = open_pool();
 	keep(pool, "hostile", 1);
 	wait_ready(pool, 1);
-	ready.files.root_fd = -1;
-	ready.plan.argv = ARGV("nice");
-	ck_assert_ok(fd_memfd("o", &ready.files.stdout_fd, &err), err);
-	ck_assert_ok(fd_memfd("e", &ready.files.stderr_fd, &err), err);
-	ck_assert_ok(sandbox_pool_take(pool, "hostile", &control, &err), err);
-	ck_assert_ok(sandbox_start(control, &ready.plan, &ready.files, &err), err);
-	run_finish(&ready, control);
+	run_from(pool, &ready, ARGV("nice"));
 	ck_assert_int_eq(ready.result.exit_code, 4);
 	(void)close(pool);
 }

@@ -47,6 +47,16 @@ static long set_hostname(const struct slot *slot, const char **ret_step)
 	return sys2(sethostname, name, size);
 }
 
+/* Of a namespace that is ours; where it has none the machine's stays. */
+static void set_sysctl(const struct slot *slot, const char *path, const char *value, size_t size)
+{
+	long fd = sys4(openat, slot->host_proc, path, O_WRONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	(void)sys3(write, fd, value, size);
+	(void)sys1(close, fd);
+}
+
 /*
  * What control data of a message may take, in memory that no group counts, while its sender waits:
  * enough for all descriptors that one message can bring. Few tasks cannot have much (128 KiB each),
@@ -55,14 +65,8 @@ static long set_hostname(const struct slot *slot, const char **ret_step)
 static void bound_messages(const struct slot *slot)
 {
 	static const char bytes[] = "8192";
-	static const char path[] = "sys/net/core/optmem_max";
-	long fd = -1;
 	if (slot->parsed.plan.limits.tasks > FEW_TASKS)
-		fd = sys4(openat, slot->host_proc, path, O_WRONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	(void)sys3(write, fd, bytes, sizeof(bytes) - 1);
-	(void)sys1(close, fd);
+		set_sysctl(slot, "sys/net/core/optmem_max", bytes, sizeof(bytes) - 1);
 }
 
 static long build(struct slot *slot, const char **ret_step)
@@ -141,12 +145,7 @@ int slot_init_main(void *argument)
 int slot_keeper_main(void *argument)
 {
 	struct slot *slot = argument;
-	long fd = sys4(
-		openat, slot->host_proc, "sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC, 0);
-	if (fd >= 0) {
-		(void)sys3(write, fd, "0", 1);
-		(void)sys1(close, fd);
-	}
+	set_sysctl(slot, "sys/user/max_user_namespaces", "0", 1);
 	sys_word_set(&slot->keeper_done, 1);
 	while (!is_orphan(slot->lifeline, FOREVER_MS))
 		;

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engines/sandbox/slot.h"
 #include "kit/base/fd.h"
 #include "kit/base/mem.h"
 #include "kit/base/str.h"
@@ -36,8 +37,7 @@ static size_t count_descriptors(int task)
 	auto_close fd = openat(task, "status", O_RDONLY | O_CLOEXEC);
 	ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
 	text[MAX(got, 0)] = 0;
-	const char *line = strstr(text, "\nFDSize:\t");
-	return line ? strtoull(line + strlen("\nFDSize:\t"), NULL, 10) : 0;
+	return slot_find_line(text, "\nFDSize:\t");
 }
 
 static DIR *open_list(int parent, const char *name)

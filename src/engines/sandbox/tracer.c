@@ -52,7 +52,7 @@ struct traced {
 	uint32_t parent;           /* number of the parent's process */
 	bool is_leader;            /* of its thread group: stands for a process */
 	bool is_expected;          /* its birth was announced by its parent */
-	bool is_doomed;            /* one process too many */
+	bool is_doomed;            /* an orphan that is killed: it counts for nothing */
 	bool is_refused;           /* its fork will answer EAGAIN */
 	uint64_t waits_since_usec; /* stopped at birth, before the announcement came; 0: does not */
 };
@@ -187,17 +187,25 @@ static void forget_former_thread(struct tracer *tracer, pid_t tid, uint32_t numb
 	}
 }
 
-/* What is executed, as the kernel has it: nothing of it has run. */
-static void read_exec(
-	struct tracer *tracer, const char *exe, pid_t tid, struct sandbox_event *ret_event)
+/* What is executed, as the kernel has it: nothing of it has run. False: too long a name to be told.
+ */
+static bool read_exec(
+	const struct slot *slot, const char *exe, pid_t tid, struct sandbox_event *ret_event)
 {
-	struct slot *slot = tracer->slot;
 	size_t room = sizeof(ret_event->path) - 1;
 	ssize_t size = readlinkat(slot->host_proc, exe, ret_event->path, room);
 	ret_event->path[size > 0 ? size : 0] = 0;
-	if (size <= 0 || (size_t)size == room)
-		slot->result.trace_truncated = true; /* a name too long to be told */
 	hash_arguments(slot, tid, ret_event);
+	return size > 0 && (size_t)size < room;
+}
+
+static void tell_exec(struct slot *slot, struct sandbox_event *event, bool is_whole)
+{
+	slot->result.trace_truncated |= !is_whole;
+	if (slot->started_usec || !slot->config.is_parked)
+		slot_send(slot, event);
+	else
+		slot->parked_exec = *event;
 }
 
 static void handle_exec(struct tracer *tracer, pid_t tid)
@@ -212,18 +220,13 @@ static void handle_exec(struct tracer *tracer, pid_t tid)
 		.kind = SANDBOX_EVENT_EXEC, .pid = task->number, .ppid = task->parent
 	};
 	forget_former_thread(tracer, tid, task->number);
-	bool was_truncated = slot->result.trace_truncated;
+	bool is_told = is_traced_run(tracer);
 	bool is_allowed = slot->config.allow_exec_in_work || is_of_image(slot, exe);
-	if (is_traced_run(tracer))
-		read_exec(tracer, exe, tid, &event);
-	if (!is_still_stopped(tid)) { /* killed: what was read may be anything, but it never ran */
-		slot->result.trace_truncated = was_truncated;
-		return;
-	}
-	if (is_traced_run(tracer) && (slot->started_usec || !slot->config.is_parked))
-		slot_send(slot, &event);
-	else if (is_traced_run(tracer))
-		slot->parked_exec = event;
+	bool is_whole = is_told && read_exec(slot, exe, tid, &event);
+	if (!is_still_stopped(tid))
+		return; /* killed: what was read may be anything, but it never ran */
+	if (is_told)
+		tell_exec(slot, &event, is_whole);
 	if (is_allowed) {
 		resume(tid, 0);
 		return;

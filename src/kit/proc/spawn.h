@@ -31,9 +31,9 @@ struct proc_spawn {
 int proc_spawn(
 	const struct proc_spawn *spawn, pid_t *ret_pid, int *ret_pidfd, struct err *err) MUST_CHECK;
 
-/* Wait for the end. Exit code 0..255, or PROC_SIGNALLED + signal number. */
 enum { PROC_SIGNALLED = 256 };
 
+/* Wait for the end. Exit code 0..255, or PROC_SIGNALLED + signal number. */
 int proc_wait(pid_t pid, int *ret_code, struct err *err) MUST_CHECK;
 
 /*

@@ -248,7 +248,13 @@ static void execute_body(struct call *call)
 	jobs_submit(job);
 }
 
-/* The tail is "ID" or "ID/rest"; only the owner and admins see a job. */
+/* Only the owner and admins see a job. */
+static bool may_see(const struct call *call, const char *principal)
+{
+	return (call->token->roles & ROLE_ADMIN) || str_equal(principal, call->token->principal);
+}
+
+/* The tail is "ID" or "ID/rest". */
 static struct cjob *find_job(struct call *call, char *ret_id, size_t size, const char **ret_rest)
 {
 	const char *slash = strchr(call->tail, '/');
@@ -260,9 +266,7 @@ static struct cjob *find_job(struct call *call, char *ret_id, size_t size, const
 	memcpy(ret_id, call->tail, length);
 	ret_id[length] = 0;
 	struct cjob *job = jobs_find(call->cced, ret_id);
-	bool may = job && ((call->token->roles & ROLE_ADMIN) ||
-				  str_equal(job->principal, call->token->principal));
-	return may ? job : NULL;
+	return job && may_see(call, job->principal) ? job : NULL;
 }
 
 /* A kept reply is JSON of our own making: copied, not parsed. */
@@ -299,13 +303,12 @@ static void respond_job(struct call *call, const struct cjob *job)
 		http_respond_error(call->request, 500, "internal", err.message);
 }
 
-/* A job that is no longer in memory: what the store still knows, to who may know it. */
+/* A job that is no longer in memory: what the store still knows. */
 static bool find_stored_job(const struct call *call, const char *id, struct store_job *ret_row)
 {
 	struct err err;
 	return store_job_get(call->cced->store, id, ret_row, &err) == 0 &&
-	       ((call->token->roles & ROLE_ADMIN) ||
-		       str_equal(ret_row->principal, call->token->principal));
+	       may_see(call, ret_row->principal);
 }
 
 static void respond_stored_job(struct call *call, const char *id)

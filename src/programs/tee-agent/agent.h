@@ -145,7 +145,7 @@ struct job {
 	size_t disclosure_count;
 
 	struct slot_shape shape; /* of the sandbox */
-	bool has_sandbox;        /* one was asked for */
+	bool has_sandbox;        /* its creation was noted */
 	bool has_started;        /* code of the job has run, or may have */
 	bool has_run;            /* and its end was reported */
 	bool is_lost;            /* it was another agent's, which died */

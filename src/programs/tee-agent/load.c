@@ -120,7 +120,7 @@ static int take_words(struct job *job, int words_fd, int code, struct err *err)
 	if (code > PROC_SIGNALLED && failure == 0)
 		failure = err_set(err, E_UNAVAILABLE,
 			"dataset.url: the fetcher was ended by signal %d", code - PROC_SIGNALLED);
-	if (code != 0 && failure == 0)
+	else if (code != 0 && failure == 0)
 		failure = err_set(
 			err, E_UNAVAILABLE, "dataset.url: the fetcher ended with %d", code);
 	return failure;
